@@ -1,0 +1,9 @@
+"""The Gaussian error linear unit, with the normal distribution Φ. Hendrycks & Gimpel (2016)."""
+
+from workbench import Activation
+
+gelu = Activation(
+    name="gelu",
+    formula="z * Phi(z)",
+    description="The Gaussian error linear unit, with the normal distribution Φ. Hendrycks & Gimpel (2016).",
+)

@@ -1,0 +1,191 @@
+"""Splitting and preparing: two parts without a leak, and new inputs like those of training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.core.data import Dataset, Preparation, load, split
+from workbench.errors import InputError
+
+
+def write(folder: Path, content: str | bytes, name: str = "data.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+# --- the two parts
+
+
+def numbered(count: int, classes: int = 0) -> Dataset:
+    """A data set whose inputs are the numbers of its samples."""
+    inputs = np.arange(count, dtype=np.float64).reshape(-1, 1)
+    names = tuple(str(number) for number in range(classes)) or None
+    targets = np.eye(classes)[(np.arange(count) ** 2) % classes] if classes else inputs
+    return Dataset(inputs, targets, ("x",), ("y",), names, "numbered", True)
+
+
+@given(
+    count=st.integers(2, 200),
+    classes=st.sampled_from([0, 2, 3, 7]),
+    share=st.floats(0, 0.9),
+    seed=st.integers(0, 1000),
+)
+def test_split_keeps_every_sample_once_and_each_class_in_its_share(
+    count: int, classes: int, share: float, seed: int
+) -> None:
+    dataset = numbered(count, classes)
+    try:
+        train, validation = split(dataset, share, seed)
+    except InputError:
+        assert int(count * share + 0.5) in (0, count)
+        return
+    assert sorted([*train.inputs[:, 0], *validation.inputs[:, 0]]) == list(range(count))
+    assert len(validation) == int(count * share + 0.5)
+    for part in (train, validation):
+        np.testing.assert_array_equal(part.targets, dataset.targets[part.inputs[:, 0].astype(int)])
+    if classes:
+        missed = validation.targets.sum(axis=0) - share * dataset.targets.sum(axis=0)
+        assert abs(missed).max() < 1 + 1e-9
+
+
+def test_split_depends_on_the_seed_only() -> None:
+    dataset = numbered(100, 3)
+    first, again, other = (split(dataset, 0.25, seed)[1].inputs for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert sorted(first.ravel()) != first.ravel().tolist()
+
+
+def test_split_without_validation() -> None:
+    train, validation = split(numbered(4), 0, seed=0)
+    assert (len(train), len(validation)) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (0.01, "leaves 4 to train and 0 to validate; expected at least one each"),
+        (0.99, "leaves 0 to train and 4 to validate; expected at least one each"),
+        (1.0, "validation share 1; expected a number from 0"),
+        (-0.1, "validation share -0.1; expected"),
+        (float("nan"), "validation share nan; expected"),
+    ],
+)
+def test_bad_shares(share: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        split(numbered(4), share, seed=0)
+
+
+# --- preparation
+
+
+def test_preparation_knows_the_training_part_only() -> None:
+    train, _ = split(numbered(10), 0.3, seed=0)
+    preparation = Preparation.fit(train)
+    assert preparation.mean == pytest.approx(train.inputs.mean())
+    assert preparation.mean != pytest.approx(numbered(10).inputs.mean())
+    prepared = preparation.apply(train.inputs)
+    assert prepared.mean() == pytest.approx(0)
+    assert prepared.std() == pytest.approx(1)
+    others = preparation.apply(np.array([[1000.0]]))
+    assert others.item() == pytest.approx((1000 - train.inputs.mean()) / train.inputs.std())
+
+
+def test_constant_columns_keep_their_scale() -> None:
+    inputs = np.column_stack([np.full(7, 0.1), np.arange(7.0)])
+    train = Dataset(inputs, inputs, ("a", "b"), ("y",), None, "data", True)
+    assert Preparation.fit(train).scale.tolist() == [1, 2]
+    plain = Preparation.fit(train, standardise=False)
+    assert plain.apply(inputs).tolist() == inputs.tolist()
+
+
+def test_numbers_too_large_to_standardise() -> None:
+    inputs = np.array([[1e308], [-1e308]])
+    with pytest.raises(InputError, match="column 'x' has numbers too large to standardise"):
+        Preparation.fit(Dataset(inputs, inputs, ("x",), ("y",), None, "data", True))
+
+
+def test_preparation_survives_json(tmp_path: Path) -> None:
+    dataset = load(write(tmp_path, "a,b,kind\n0.1,7,p\n0.7,8,q\n1e-9,9,p\n"))
+    preparation = Preparation.fit(dataset)
+    again = Preparation.from_json(json.loads(json.dumps(preparation.to_json(), allow_nan=False)))
+    assert again.apply(dataset.inputs).tolist() == preparation.apply(dataset.inputs).tolist()
+    assert (again.classes, again.target_names) == (("p", "q"), ("kind",))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"mean": [0.0]},
+        {"mean": [0.0, float("nan")]},
+        {"scale": [1.0, 0.0]},
+        {"scale": [1.0, float("nan")]},
+        {"mean": "x"},
+        {"input_names": "ab"},
+        {"classes": [1, 2]},
+    ],
+)
+def test_broken_record_of_a_preparation(damage: dict[str, Any], tmp_path: Path) -> None:
+    record = Preparation.fit(load(write(tmp_path, "a,b,y\n1,2,3\n4,5,6\n"))).to_json() | damage
+    with pytest.raises(InputError, match="the run's record of its preparation is broken"):
+        Preparation.from_json(record)
+
+
+TRAINED_ON = {"names": "a,b,y\n0,0,5\n2,4,6\n", "numbers": "0,0,5\n2,4,6\n"}
+
+NEW_INPUTS = {
+    "in another order": ("names", "b,a\n4,0\n", None),
+    "with target and more": ("names", "id,y,b,a\nk7,?,4,0\n", None),
+    "without names": ("names", "0,4\n", None),
+    "by position": ("numbers", "0,4\n", None),
+    "by position with the target": ("numbers", "0,4,9\n", None),
+    "by position under other names": ("numbers", "p,q\n0,4\n", None),
+    "a name is missing": ("names", "a,bb\n0,4\n", "the column 'b' of training is missing; did you"),
+    "too many without names": (
+        "names",
+        "0,4,9\n",
+        "3 columns without names.*expected 2 inputs, in",
+    ),
+    "too few": ("numbers", "0\n", "1 columns .*expected 2 inputs, or 3 with the targets"),
+    "text in an input": ("names", "a,b\nx,4\n1,2\n", r"new\.csv:2:1: column 'a': 'x' is not"),
+}
+
+
+@pytest.mark.parametrize("case", NEW_INPUTS)
+def test_new_inputs_get_the_preparation_of_training(case: str, tmp_path: Path) -> None:
+    trained_on, content, message = NEW_INPUTS[case]
+    preparation = Preparation.fit(load(write(tmp_path, TRAINED_ON[trained_on])))
+    path = write(tmp_path, content, "new.csv")
+    if message is None:
+        assert preparation.read(path).tolist() == [[-1, 1]]
+    else:
+        with pytest.raises(InputError, match=message):
+            preparation.read(path)
+
+
+def test_target_in_front_without_names(tmp_path: Path) -> None:
+    path = write(tmp_path, "5,0,0\n6,2,4\n")
+    preparation = Preparation.fit(load(path, targets=["1"]))
+    assert preparation.read(path).tolist() == [[-1, -1], [1, 1]]
+
+
+def test_new_inputs_from_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, X=np.array([[0, 0], [2, 4]]), y=np.array([5, 6]))
+    preparation = Preparation.fit(load(path))
+    assert preparation.read(path).tolist() == [[-1, -1], [1, 1]]
+    np.save(tmp_path / "new.npy", [[0, 4]])
+    assert preparation.read(tmp_path / "new.npy").tolist() == [[-1, 1]]
+
+
+def test_inputs_of_another_width() -> None:
+    preparation = Preparation.fit(numbered(3))
+    with pytest.raises(InputError, match=r"inputs of shape \(1, 2\); expected \(samples, 1\)"):
+        preparation.apply(np.ones((1, 2)))

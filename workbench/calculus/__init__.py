@@ -1,0 +1,1 @@
+"""The mathematics: expressions, rules and derivations. No arrays, no text parsing, no plugins."""

@@ -1,0 +1,186 @@
+"""The rule table of reverse mode: for Z = op(A, …) and the gradient Z̄, what Ā is.
+
+One row an operation. A row computes, explains itself (`name`, `why`), is tested by itself and is
+printed by the documentation; there is no other place where a derivative is written down.
+
+The rules are read off ⟨Z̄, dZ⟩ = ⟨Ā, dA⟩ with ⟨A, B⟩ = tr(AᵀB). See Giles (2008), "Collected matrix
+derivative results for forward and reverse mode algorithmic differentiation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from workbench.calculus.algebra import (
+    add,
+    devec,
+    diag,
+    diagonal,
+    greater,
+    is_zero,
+    matmul,
+    multiply,
+    power,
+    scaled,
+    spread,
+    subtract,
+    total,
+    transpose,
+    vec,
+)
+from workbench.calculus.expressions import Expression, number, ones, walk, zero
+from workbench.calculus.functions import Function
+from workbench.errors import InputError
+
+Pullback = Callable[[Expression, int, Expression], Expression]
+"""(node, which argument, gradient of the node) → contribution to the argument's gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name : what a person calls the rule.
+    statement : the rule in symbols.
+    pullback : the rule as a function on expressions.
+    """
+
+    name: str
+    statement: str
+    pullback: Pullback
+
+
+def _reduced(argument: Expression, gradient: Expression) -> Expression:
+    """A scalar that met a matrix was used once an entry: its gradient is the sum."""
+    return total(gradient) if argument.is_scalar else gradient
+
+
+def _add(node: Expression, index: int, gradient: Expression) -> Expression:
+    return _reduced(node.arguments[index], spread(gradient, node.shape))
+
+
+def _multiply(node: Expression, index: int, gradient: Expression) -> Expression:
+    others = [factor for place, factor in enumerate(node.arguments) if place != index]
+    product = spread(multiply(gradient, *others), node.shape)
+    return _reduced(node.arguments[index], product)
+
+
+def _power(node: Expression, index: int, gradient: Expression) -> Expression:
+    assert isinstance(node.data, Fraction)
+    return multiply(gradient, scaled(node.data, power(node.arguments[0], node.data - 1)))
+
+
+def _matmul(node: Expression, index: int, gradient: Expression) -> Expression:
+    before = [transpose(factor) for factor in reversed(node.arguments[:index])]
+    after = [transpose(factor) for factor in reversed(node.arguments[index + 1 :])]
+    return matmul(*before, gradient, *after)
+
+
+def _apply(node: Expression, index: int, gradient: Expression) -> Expression:
+    function, argument = node.data, node.arguments[0]
+    assert isinstance(function, Function)
+    if function.columnwise:
+        return gradients(function.at(argument), [argument], gradient)[0]
+    if function.slope is not None:
+        return multiply(gradient, function.slope(argument))
+    return multiply(function.prime(argument), gradient)
+
+
+def _where(node: Expression, index: int, gradient: Expression) -> Expression:
+    condition = node.arguments[0]
+    mask = {0: number(0), 1: condition, 2: subtract(number(1), condition)}[index]
+    return _reduced(node.arguments[index], spread(multiply(mask, gradient), node.shape))
+
+
+def _choose(node: Expression, index: int, gradient: Expression) -> Expression:
+    left, right = node.arguments
+    first = greater(left, right) if node.operation == "maximum" else greater(right, left)
+    mask = first if index == 0 else subtract(number(1), first)
+    return _reduced(node.arguments[index], spread(multiply(mask, gradient), node.shape))
+
+
+def _flat(node: Expression, index: int, gradient: Expression) -> Expression:
+    return zero(node.arguments[index].shape)
+
+
+RULES: dict[str, Rule] = {
+    "add": Rule("sum rule", "Z = A + B ⇒ Ā = Z̄", _add),
+    "multiply": Rule("product rule, elementwise", "Z = A ⊙ B ⇒ Ā = Z̄ ⊙ B", _multiply),
+    "power": Rule("power rule", "Z = Aᵏ ⇒ Ā = k Aᵏ⁻¹ ⊙ Z̄", _power),
+    "matmul": Rule("matrix product", "Z = A B ⇒ Ā = Z̄ Bᵀ, B̄ = Aᵀ Z̄", _matmul),
+    "transpose": Rule("transpose", "Z = Aᵀ ⇒ Ā = Z̄ᵀ", lambda n, i, g: transpose(g)),
+    "apply": Rule("chain rule, elementwise function", "Z = f(A) ⇒ Ā = f′(A) ⊙ Z̄", _apply),
+    "where": Rule("branches", "Z = c ? A : B ⇒ Ā = [c] ⊙ Z̄, B̄ = (1 − [c]) ⊙ Z̄", _where),
+    "maximum": Rule("maximum", "Z = max(A, B) ⇒ Ā = [A > B] ⊙ Z̄", _choose),
+    "minimum": Rule("minimum", "Z = min(A, B) ⇒ Ā = [B > A] ⊙ Z̄", _choose),
+    "greater": Rule("indicator", "Z = [A > B] ⇒ Ā = 0", _flat),
+    "greater_equal": Rule("indicator", "Z = [A ≥ B] ⇒ Ā = 0", _flat),
+    "sum": Rule(
+        "sum of entries",
+        "Z = 𝟏ᵀ A 𝟏 ⇒ Ā = Z̄ 𝟏 𝟏ᵀ",
+        lambda n, i, g: multiply(g, ones(n.arguments[0].shape)),
+    ),
+    "vec": Rule("vec", "Z = vec(A) ⇒ vec(Ā) = Z̄", lambda n, i, g: devec(g, n.arguments[0].shape)),
+    "devec": Rule("devec", "vec(Z) = A ⇒ Ā = vec(Z̄)", lambda n, i, g: vec(g)),
+    "diag": Rule("diag", "Z = diag(a) ⇒ ā = diagonal of Z̄", lambda n, i, g: diagonal(g)),
+    "diagonal": Rule("diagonal", "z = diagonal of A ⇒ Ā = diag(z̄)", lambda n, i, g: diag(g)),
+}
+"""Every operation that has a derivative, with its rule."""
+
+
+def gradients(
+    root: Expression, targets: Sequence[Expression], seed: Expression
+) -> tuple[Expression, ...]:
+    """Pull a gradient of `root` back to each target, adding up the contributions.
+
+    Parameters
+    ----------
+    root : the expression that is differentiated.
+    targets : nodes below it (usually symbols).
+    seed : the gradient of `root`, of its shape.
+
+    Raises
+    ------
+    InputError
+        If an operation on the way has no rule.
+    """
+    return accumulate(root, targets, seed, table_pullback)
+
+
+def table_pullback(node: Expression, index: int, gradient: Expression) -> Expression:
+    """One row of the table applied."""
+    rule = RULES.get(node.operation)
+    if rule is None:
+        raise InputError(f"there is no derivative rule for {node.operation}")
+    return rule.pullback(node, index, gradient)
+
+
+def accumulate(
+    root: Expression, targets: Sequence[Expression], seed: Expression, pullback: Pullback
+) -> tuple[Expression, ...]:
+    """Reverse mode with any pullback: visit the graph from the root, sum what each node gets."""
+    order = list(walk(root))
+    needed: set[Expression] = set(targets)
+    for node in order:
+        if any(argument in needed for argument in node.arguments):
+            needed.add(node)
+    contributions: dict[Expression, list[Expression]] = {root: [seed]}
+    for node in reversed(order):
+        if node not in needed or node not in contributions or node in targets:
+            continue
+        gradient = add(*contributions[node])
+        for index, argument in enumerate(node.arguments):
+            if argument in needed:
+                part = pullback(node, index, gradient)
+                if not is_zero(part):
+                    contributions.setdefault(argument, []).append(part)
+    return tuple(
+        add(*contributions[target]) if target in contributions else zero(target.shape)
+        for target in targets
+    )
+
+

@@ -1,0 +1,82 @@
+"""The command `workbench plugins`: what there is, where it comes from, and whether it is right."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.options import PluginOption
+
+if TYPE_CHECKING:
+    from workbench.plugins.registry import Entry, Registry
+
+app = typer.Typer()
+
+COLUMNS = ("name", "kind", "formula", "derivative", "origin")
+
+
+@app.callback(invoke_without_command=True)
+def plugins(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    plugin: PluginOption = None,
+) -> None:
+    """List activations, losses and strategies and their origins."""
+    if context.invoked_subcommand is not None:
+        return
+    from workbench.plugins.registry import load_registry
+
+    registry = load_registry(plugin or ())
+    rows = [_row(entry) for entry in registry.entries]
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        _print_table([COLUMNS, *(tuple(row.values()) for row in rows)])
+    _warn_of_problems(registry)
+
+
+@app.command()
+def check(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One record; all without it.")
+    ] = None,
+    plugin: PluginOption = None,
+) -> None:
+    """Hold each record to its own formula and print a verdict for each."""
+    from workbench.plugins import conformance
+    from workbench.plugins.registry import load_registry
+
+    registry = load_registry(plugin or ())
+    _warn_of_problems(registry)
+    verdicts = list(conformance.check(registry, name))
+    _print_table([("pass" if v.passed else "FAIL", v.kind, v.name, v.message) for v in verdicts])
+    if not all(verdict.passed for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _row(entry: Entry) -> dict[str, str]:
+    from workbench.plugins.records import JacobianStrategy, derivative_text
+
+    record = entry.record
+    if isinstance(record, JacobianStrategy):
+        formula, derivative = "", ""
+    else:
+        formula, derivative = record.formula, derivative_text(record)
+    values = (record.name, entry.kind, formula, derivative, entry.origin)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _warn_of_problems(registry: Registry) -> None:
+    for problem in registry.problems:
+        print(f"workbench: warning: {problem}", file=sys.stderr)

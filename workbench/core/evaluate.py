@@ -1,0 +1,265 @@
+"""Evaluate expressions with NumPy, node by node: slow, plain, and the truth that others are held to.
+
+Every matrix is an array of shape (…, rows, columns); leading axes run over many evaluations at
+once. Real and complex numbers both work, so that the complex step can pass through. Functions are
+analytic on each of their branches: a comparison of complex numbers looks at the real parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.calculus.dimensions import Dimension
+from workbench.calculus.expressions import Expression, walk
+from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
+from workbench.errors import InputError
+
+Array = NDArray[Any]
+Environment = Mapping[Expression, Array]
+
+
+def evaluate(
+    expression: Expression,
+    environment: Environment,
+    sizes: Mapping[str, int] | None = None,
+    indices: Mapping[str, int] | None = None,
+) -> Array:
+    """The value of an expression.
+
+    Parameters
+    ----------
+    environment : values of symbols (or of whole nodes), each (…, rows, columns); an array of any
+        other shape is taken entry by entry, which suits formulas of one variable.
+    sizes : a size for every named dimension.
+    indices : a value, from 0, for every free index of an expression by entries.
+
+    Raises
+    ------
+    InputError
+        If a symbol has no value or an operation cannot be evaluated.
+
+    >>> from workbench.calculus.functions import EXP, VARIABLE
+    >>> evaluate(EXP(VARIABLE), {VARIABLE: np.array([0.0])})
+    array([1.])
+    """
+    return _Evaluation(environment, sizes or {}, indices or {}).value(expression)
+
+
+class _Evaluation:
+    def __init__(
+        self, environment: Environment, sizes: Mapping[str, int], indices: Mapping[str, int]
+    ) -> None:
+        self.environment = environment
+        self.sizes = sizes
+        self.indices = indices
+
+    def value(self, root: Expression) -> Array:
+        if any(node.operation == "index_sum" for node in walk(root)):
+            return self._by_entries(root)
+        values: dict[Expression, Array] = {}
+        for node in walk(root):
+            values[node] = self._node(node, [values[argument] for argument in node.arguments])
+        return values[root]
+
+    def _by_entries(self, node: Expression) -> Array:
+        """Sums over an index bind it, so their bodies are evaluated once for each value."""
+        if node in self.environment:
+            return self.environment[node]
+        if node.operation != "index_sum":
+            return self._node(node, [self._by_entries(part) for part in node.arguments])
+        index, dimension = _bound_index(node)
+        total = np.zeros((1, 1))
+        for place in range(dimension.size(self.sizes)):
+            inner = _Evaluation(self.environment, self.sizes, {**self.indices, index: place})
+            total = total + inner._by_entries(node.arguments[0])
+        return total
+
+    def _node(self, node: Expression, arguments: list[Array]) -> Array:
+        if node in self.environment:
+            return self.environment[node]
+        if not node.arguments:
+            return self._leaf(node)
+        match node.operation:
+            case "entry":
+                return _entry(arguments[0], node.arguments[0], self._places(node))
+            case "devec":
+                rows, columns = self._shape(node)
+                stacked = arguments[0].reshape(*arguments[0].shape[:-2], columns, rows)
+                return np.swapaxes(stacked, -1, -2)
+            case "power":
+                return _power(arguments[0], _exponent(node))
+            case "apply":
+                return _applied(node, arguments[0])
+            case operation if operation in _OPERATIONS:
+                return _OPERATIONS[operation](*arguments)
+        raise InputError(f"{node.operation} cannot be evaluated")
+
+    def _leaf(self, node: Expression) -> Array:
+        if node.number is not None:
+            return np.array([[float(node.number)]])
+        match node.operation:
+            case "constant":
+                return np.array([[np.pi]])
+            case "size":
+                assert isinstance(node.data, Dimension)
+                return np.array([[float(node.data.size(self.sizes))]])
+            case "ones":
+                return np.ones(self._shape(node))
+            case "zero":
+                return np.zeros(self._shape(node))
+            case "identity":
+                return np.eye(self._shape(node)[0])
+            case "delta":
+                left, right = self._places(node)
+                return np.array([[float(left == right)]])
+        raise InputError(f"no value is given for {node!r}")
+
+    def _shape(self, node: Expression) -> tuple[int, int]:
+        return node.shape[0].size(self.sizes), node.shape[1].size(self.sizes)
+
+    def _places(self, node: Expression) -> list[int]:
+        assert isinstance(node.data, tuple)
+        return [self.indices[name] for name in node.data]
+
+
+def _exponent(node: Expression) -> float:
+    assert isinstance(node.data, Fraction)
+    return float(node.data)
+
+
+def _bound_index(node: Expression) -> tuple[str, Dimension]:
+    assert isinstance(node.data, tuple)
+    return node.data[0], node.data[1]
+
+
+def _entry(value: Array, matrix: Expression, places: list[int]) -> Array:
+    row = places[0] if value.shape[-2] != 1 or matrix.shape[0].names else 0
+    column = places[-1] if not matrix.is_column else 0
+    return value[..., row : row + 1, column : column + 1]
+
+
+def _power(base: Array, exponent: float) -> Array:
+    if exponent == -1:
+        return np.asarray(1 / base)
+    if exponent.is_integer():
+        return np.asarray(base ** int(exponent) if exponent > 0 else 1 / base ** int(-exponent))
+    return np.asarray(np.sqrt(base) if exponent == 0.5 else base**exponent)
+
+
+def _product(*factors: Array) -> Array:
+    return reduce(np.matmul, factors)
+
+
+def _kron(left: Array, right: Array) -> Array:
+    product = left[..., :, None, :, None] * right[..., None, :, None, :]
+    rows, columns = left.shape[-2] * right.shape[-2], left.shape[-1] * right.shape[-1]
+    return product.reshape(*product.shape[:-4], rows, columns)
+
+
+def _vec(value: Array) -> Array:
+    return np.swapaxes(value, -1, -2).reshape(*value.shape[:-2], -1, 1)
+
+
+def _diag(column: Array) -> Array:
+    return np.asarray(column * np.eye(column.shape[-2]))
+
+
+def _diagonal(matrix: Array) -> Array:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)[..., None]
+
+
+def _add(*terms: Array) -> Array:
+    return reduce(np.add, terms)
+
+
+def _multiply(*factors: Array) -> Array:
+    return reduce(np.multiply, factors)
+
+
+def _where(condition: Array, yes: Array, no: Array) -> Array:
+    return np.where(np.real(condition) != 0, yes, no)
+
+
+_OPERATIONS: dict[str, Callable[..., Array]] = {
+    "add": _add,
+    "multiply": _multiply,
+    "matmul": _product,
+    "transpose": lambda value: np.swapaxes(value, -1, -2),
+    "sum": lambda value: value.sum(axis=(-2, -1), keepdims=True),
+    "where": _where,
+    "greater": lambda left, right: (np.real(left) > np.real(right)).astype(float),
+    "greater_equal": lambda left, right: (np.real(left) >= np.real(right)).astype(float),
+    "maximum": lambda left, right: np.where(np.real(left) > np.real(right), left, right),
+    "minimum": lambda left, right: np.where(np.real(left) < np.real(right), left, right),
+    "vec": _vec,
+    "kron": lambda *factors: reduce(_kron, factors),
+    "diag": _diag,
+    "diagonal": _diagonal,
+}
+
+
+def _scipy_function(name: str) -> Callable[[Array], Array]:
+    def call(value: Array) -> Array:
+        from scipy import special
+
+        return np.asarray(getattr(special, name)(value))
+
+    return call
+
+
+PRIMITIVE_VALUES: dict[str, Callable[[Array], Array]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "arctan": np.arctan,
+    "sign": lambda value: np.sign(np.real(value)),
+    "abs": lambda value: np.where(np.real(value) < 0, -value, value),
+    "erf": _scipy_function("erf"),
+    "Phi": _scipy_function("ndtr"),
+}
+"""The value of each primitive, for real and complex arrays."""
+
+
+def _applied(node: Expression, argument: Array) -> Array:
+    function = node.data
+    assert isinstance(function, Function)
+    if function.formula is None:
+        return np.asarray(PRIMITIVE_VALUES[function.name](argument))
+    if function.order:
+        return _complex_step(function, argument)
+    if function.columnwise:
+        return _columnwise(function, argument)
+    return _at(function, argument)
+
+
+def _at(function: Function, argument: Array) -> Array:
+    assert function.formula is not None
+    return np.broadcast_to(evaluate(function.formula, {VARIABLE: argument}), argument.shape)
+
+
+def _complex_step(function: Function, argument: Array) -> Array:
+    """f′ from the formula of f alone, so that a derived f′ can be held against it."""
+    if np.iscomplexobj(argument):
+        raise InputError(f"{function.name}′ has no complex step of its own")
+    step = 1e-30
+    return np.imag(_at(function, argument + 1j * step)) / step
+
+
+def _columnwise(function: Function, argument: Array) -> Array:
+    """Each column on its own: the columns become a leading axis."""
+    assert function.formula is not None
+    columns = np.swapaxes(argument, -1, -2)[..., None]
+    sizes = {COLUMN_SIZE.names[0]: argument.shape[-2]}
+    values = evaluate(function.formula, {COLUMN_VARIABLE: columns}, sizes)
+    return np.swapaxes(np.broadcast_to(values, columns.shape)[..., 0], -1, -2)

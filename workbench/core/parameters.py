@@ -1,0 +1,160 @@
+"""Parameters: every weight and bias of a network as a named view into one flat vector.
+
+An optimizer updates the whole network by the vector; a program reads and writes the views.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from workbench.calculus.functions import VARIABLE, Function
+from workbench.calculus.network import Network
+from workbench.core.evaluate import evaluate
+from workbench.errors import InputError, close_matches
+
+Array = NDArray[Any]
+
+ALIGNMENT = 64
+"""The bytes of a cache line, at which a vector begins."""
+
+STREAM = 1
+"""The stream of random numbers that starting values are drawn from."""
+
+
+class Parameters(Mapping[str, Array]):
+    """Arrays by name, all of them views into one vector.
+
+    Attributes
+    ----------
+    vector : (parameters,), all entries in the order of `shapes`, each array row by row.
+    shapes : the shape of each array: weights W1 (m_1, m_0), biases b1 (m_1,).
+
+    >>> parameters = Parameters({"W1": (2, 3), "b1": (2,)})
+    >>> parameters["W1"][1] = [4, 5, 6]
+    >>> parameters.vector
+    array([0., 0., 0., 4., 5., 6., 0., 0.])
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike = np.float64):
+        self.shapes = MappingProxyType(dict(shapes))
+        self.vector = _aligned_zeros(sum(map(math.prod, self.shapes.values())), np.dtype(dtype))
+        self._views: dict[str, Array] = {}
+        start = 0
+        for name, shape in self.shapes.items():
+            end = start + math.prod(shape)
+            self._views[name] = self.vector[start:end].reshape(shape)
+            start = end
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of every entry."""
+        return self.vector.dtype
+
+    def zeros_like(self) -> Parameters:
+        """New parameters of the same names, shapes and type, all zero.
+
+        >>> parameters = Parameters({"b1": (2,)})
+        >>> parameters.vector[:] = 7
+        >>> parameters.zeros_like()["b1"]
+        array([0., 0.])
+        """
+        return Parameters(self.shapes, self.dtype)
+
+    def __getitem__(self, name: str) -> Array:
+        """Return the view of one array."""
+        return self._views[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names in order."""
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        """Count the arrays."""
+        return len(self._views)
+
+
+def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight and bias of a network, layer by layer.
+
+    >>> from workbench.calculus.functions import TANH
+    >>> from workbench.calculus.network import LossFunction, PREDICTION
+    >>> parameter_shapes(Network((3, 2), (TANH,), LossFunction("output", PREDICTION)))
+    {'W1': (2, 3), 'b1': (2,)}
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (before, after) in enumerate(pairwise(network.widths), start=1):
+        shapes |= {f"W{layer}": (after, before), f"b{layer}": (after,)}
+    return shapes
+
+
+def initialise(
+    network: Network, seed: int, dtype: DTypeLike = np.float64, scheme: str = "auto"
+) -> Parameters:
+    """Draw starting weights; biases start at zero.
+
+    The scheme `glorot` draws uniformly (Glorot and Bengio, "Understanding the difficulty of
+    training deep feedforward neural networks", 2010, equation 16), `he` draws normally (He et al.,
+    "Delving deep into rectifiers", 2015, equation 10), and `auto` takes `he` for layers that
+    rectify and `glorot` for all others. The numbers do not depend on the type, but for rounding.
+
+    >>> from workbench.calculus.functions import TANH
+    >>> from workbench.calculus.network import LossFunction, PREDICTION
+    >>> network = Network((3, 2), (TANH,), LossFunction("output", PREDICTION))
+    >>> parameters = initialise(network, seed=0)
+    >>> bool((abs(parameters["W1"]) < (6 / (3 + 2)) ** 0.5).all()), parameters["b1"]
+    (True, array([0., 0.]))
+    """
+    if scheme != "auto" and scheme not in SCHEMES:
+        raise InputError(f"unknown scheme {scheme!r}: {close_matches(scheme, ['auto', *SCHEMES])}")
+    parameters = Parameters(parameter_shapes(network), dtype)
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,)))
+    for layer, activation in enumerate(network.activations, start=1):
+        fitting = "he" if rectifies(activation) else "glorot"
+        draw = SCHEMES[fitting if scheme == "auto" else scheme]
+        weight = parameters[f"W{layer}"]
+        weight[...] = draw(generator, weight.shape)
+    return parameters
+
+
+def rectifies(function: Function) -> bool:
+    """Tell whether a function bends at 0 and lets less through on the left, as relu does.
+
+    >>> from workbench.calculus.functions import ABS, TANH
+    >>> rectifies(ABS), rectifies(TANH)
+    (False, False)
+    """
+    if 0.0 not in function.kinks or function.formula is None or function.columnwise:
+        return False
+    left, right = (
+        evaluate(function.formula, {VARIABLE: np.array([[place]])}).item() for place in (-1.0, 1.0)
+    )
+    return bool(abs(left) < abs(right))
+
+
+def _glorot(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    limit = math.sqrt(6 / sum(shape))
+    return generator.uniform(-limit, limit, shape)
+
+
+def _he(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return generator.normal(0.0, math.sqrt(2 / shape[1]), shape)
+
+
+SCHEMES: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
+    "glorot": _glorot,
+    "he": _he,
+}
+
+
+def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> Array:
+    """Zeros (count,) that begin at a multiple of `ALIGNMENT` bytes."""
+    raw = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * dtype.itemsize].view(dtype)

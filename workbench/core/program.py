@@ -1,0 +1,308 @@
+"""The program that runs: forward and backward pass, compiled from a derivation.
+
+A derivation's equations (those of the system, then those of its backward pass) are lowered to
+NumPy calls on buffers made once, printed as Python source, and that source is what is executed.
+There is no other backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from workbench.calculus.derivation import ELEMENTWISE, Derivation, Strategy, variable_of
+from workbench.calculus.differentiate import derive
+from workbench.calculus.dimensions import ONE
+from workbench.calculus.expressions import Expression, Kind
+from workbench.calculus.network import BATCH, Network
+from workbench.calculus.system import Equation
+from workbench.core.emission import (
+    Buffers,
+    assign_buffers,
+    call_text,
+    needed_calls,
+    numpy_names,
+)
+from workbench.core.lowering import Block, Lowering, Register
+from workbench.core.numerics import stable_lines
+from workbench.core.parameters import Parameters
+from workbench.errors import InputError, TooLargeError
+from workbench.notation.text import text
+
+Array = NDArray[Any]
+
+MOST_MEMORY = 4 * 2**30
+"""Buffers beyond this many bytes are refused before they are allocated."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of a program and what it needs to run.
+
+    Attributes
+    ----------
+    text : a Python module that defines `build`.
+    buffer_bytes : the memory its buffers and constants take.
+    implementations : hand-written functions of plugins that the text calls, by name.
+    """
+
+    text: str
+    buffer_bytes: int
+    implementations: Mapping[str, Callable[..., object]]
+
+
+class Program:
+    """A compiled forward and backward pass for batches of one size.
+
+    Attributes
+    ----------
+    source : the Python source that runs.
+    batch_size : the number of samples a call takes.
+    parameters, gradients : arrays by name, views of one vector each; `step` fills the gradients.
+    outputs : (samples, outputs), the network's output in the latest `step` or `forward`.
+
+    >>> from workbench.plugins.build import build_network
+    >>> from workbench.plugins.registry import load_registry
+    >>> program = compile_network(build_network("2-1", registry=load_registry()), batch_size=1)
+    >>> program.step(np.ones((1, 2)), np.ones((1, 1)))
+    0.125
+    >>> program.gradients["W1"]
+    array([[-0.125, -0.125]])
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        derivation: Derivation,
+        batch_size: int,
+        parameters: Parameters,
+        gradients: Parameters,
+    ) -> None:
+        self.source = source.text
+        self.buffer_bytes = source.buffer_bytes
+        self.derivation = derivation
+        self.batch_size = batch_size
+        self.parameters = parameters
+        self.gradients = gradients
+        namespace: dict[str, Any] = dict(source.implementations)
+        exec(compile(source.text, "<workbench program>", "exec"), namespace)
+        names = [parameter.symbol.name for parameter in derivation.system.parameters]
+        arrays = [parameters[name] for name in names] + [gradients[name] for name in names]
+        self._step, self._forward, self._predict, self.outputs = namespace["build"](*arrays)
+
+    def step(self, inputs: Array, targets: Array) -> float:
+        """Forward and backward pass of one batch.
+
+        Parameters
+        ----------
+        inputs : (batch_size, features), of the program's dtype, row by row in memory.
+        targets : (batch_size, outputs), likewise.
+
+        Returns
+        -------
+        The loss of the batch; `gradients` then hold ∂L/∂parameter.
+        """
+        return float(self._step(inputs, targets))
+
+    def forward(self, inputs: Array, targets: Array) -> float:
+        """The loss of one batch; `outputs` then hold the network's output."""
+        return float(self._forward(inputs, targets))
+
+    def predict(self, inputs: Array) -> Array:
+        """The network's output for one batch, (batch_size, outputs), as a fresh array."""
+        self._predict(inputs)
+        return self.outputs.copy()
+
+
+def compile_network(
+    network: Network,
+    *,
+    batch_size: int,
+    dtype: DTypeLike = np.float64,
+    strategy: Strategy = ELEMENTWISE,
+    parameters: Parameters | None = None,
+    gradients: Parameters | None = None,
+) -> Program:
+    """Derive a network's gradients for a batch and compile them.
+
+    Parameters
+    ----------
+    parameters, gradients : arrays to compute with; zeros if not given.
+
+    Raises
+    ------
+    InputError
+        If the batch is empty.
+    TooLargeError
+        If the buffers would not fit in `MOST_MEMORY`; nothing has been allocated then.
+    """
+    if batch_size < 1:
+        raise InputError(f"a batch holds at least one sample, not {batch_size}")
+    derivation = derive(network.system(batch=True), strategy=strategy)
+    source = write_source(derivation, batch_size, dtype, str(network))
+    if parameters is None:
+        parameters = Parameters(parameter_shapes(derivation, network.sizes), dtype)
+    if gradients is None:
+        gradients = parameters.zeros_like()
+    return Program(source, derivation, batch_size, parameters, gradients)
+
+
+def parameter_shapes(
+    derivation: Derivation, sizes: Mapping[str, int]
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each parameter's array: weights (m_1, m_0), biases (m_1,)."""
+    return {
+        parameter.symbol.name: tuple(d.size(sizes) for d in parameter.shape if d != ONE)
+        for parameter in derivation.system.parameters
+    }
+
+
+def write_source(
+    derivation: Derivation, batch_size: int, dtype: DTypeLike = np.float64, title: str = ""
+) -> Source:
+    """Print a derivation's forward and backward pass as a Python module.
+
+    Raises
+    ------
+    TooLargeError
+        If the buffers would take more than `MOST_MEMORY` bytes.
+    """
+    return _Writer(derivation, batch_size, np.dtype(dtype), title).write()
+
+
+@dataclass
+class _Writer:
+    derivation: Derivation
+    batch_size: int
+    dtype: np.dtype[Any]
+    title: str
+    hoisted: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        return {**self.derivation.system.sizes, BATCH.names[0]: self.batch_size}
+
+    def write(self) -> Source:
+        system = self.derivation.system
+        lowering = Lowering(self.sizes)
+        for symbol in system.of_kind(Kind.INPUT, Kind.TARGET, Kind.PARAMETER):
+            lowering.give(symbol, symbol.symbol.name)
+        results = self._lower(lowering)
+        buffers = assign_buffers(lowering.blocks)
+        self._refuse_too_large(buffers)
+        loss = results[system.loss]
+        output = results[system.equations[-2].left]
+        gradients = [results[e.left] for e in self.derivation.backward]
+        functions = [
+            ("step", lowering.blocks, self._inputs(True), loss, [loss, *gradients]),
+            ("forward", None, self._inputs(True), loss, [loss, output]),
+            ("predict", None, self._inputs(False), output, [output]),
+        ]
+        bodies = []
+        for name, blocks, arguments, returned, wanted in functions:
+            kept = needed_calls(blocks or lowering.blocks, wanted)
+            bodies.append(self._function(name, arguments, kept, returned, buffers))
+        source = self._module(lowering, buffers, bodies, output)
+        return Source(source, buffers.bytes(self.dtype.itemsize), lowering.implementations)
+
+    def _lower(self, lowering: Lowering) -> dict[Expression, Register]:
+        results: dict[Expression, Register] = {}
+        equations = [*self.derivation.system.equations, *self.derivation.backward]
+        for line in stable_lines(equations):
+            left = line.equation.left
+            results[left] = register = self._place(left, lowering)
+            lowering.compute(line, register)
+        return results
+
+    def _place(self, left: Expression, lowering: Lowering) -> Register:
+        transposed = left.shape[1] == BATCH and left.shape[0] != ONE
+        sizes = [dimension.size(self.sizes) for dimension in left.shape if dimension != ONE]
+        shape = tuple(reversed(sizes)) if transposed else tuple(sizes)
+        if left.operation == "jacobian":
+            return Register(shape, name=f"d{variable_of(left).symbol.name}", is_given=True)
+        return Register(shape, name=left.symbol.name)
+
+    def _refuse_too_large(self, buffers: Buffers) -> None:
+        needed = buffers.bytes(self.dtype.itemsize)
+        if needed > MOST_MEMORY:
+            name = self.derivation.strategy.name
+            way_out = (
+                "use a smaller batch"
+                if name == ELEMENTWISE.name
+                else f"use --strategy {ELEMENTWISE.name}, which forms no Jacobian"
+            )
+            raise TooLargeError(
+                f"the {name} strategy on {self.title or 'this system'} with a batch of "
+                f"{self.batch_size} needs {_human(needed)} of buffers, more than "
+                f"{_human(MOST_MEMORY)}; {way_out}"
+            )
+
+    def _inputs(self, with_target: bool) -> str:
+        kinds = (Kind.INPUT, Kind.TARGET) if with_target else (Kind.INPUT,)
+        return ", ".join(s.symbol.name for s in self.derivation.system.of_kind(*kinds))
+
+    def _function(
+        self, name: str, arguments: str, blocks: list[Block], result: Register, buffers: Buffers
+    ) -> list[str]:
+        lines = [f"    def {name}({arguments}):"]
+        for block in blocks:
+            lines.extend(f"        # {comment}" for comment in _comments(block))
+            lines.extend(
+                "        " + call_text(call, buffers, self.hoisted) for call in block.calls
+            )
+        return [*lines, f"        return {buffers.places.get(result, result.name)}", ""]
+
+    def _module(
+        self, lowering: Lowering, buffers: Buffers, bodies: list[list[str]], output: Register
+    ) -> str:
+        names = [p.symbol.name for p in self.derivation.system.parameters]
+        arguments = ", ".join([*names, *(f"d{name}" for name in names)])
+        given = {s.symbol.name for s in self.derivation.system.of_kind(Kind.INPUT, Kind.TARGET)}
+        inline = {v: k for k, v in self.hoisted.items() if k.removesuffix(".T") in given}
+        body = [_inlined(line, inline) for lines in bodies for line in lines]
+        made = [f"    {name} = {value}" for name, value in lowering.constants.items()]
+        for name, shape, boolean in buffers.allocations:
+            made.append(f"    {name} = empty({shape}, {'bool' if boolean else 'dtype'})")
+        made += [f"    {v} = {k}" for k, v in self.hoisted.items() if v not in inline]
+        code = [f"def build({arguments}):", f'    """{self._docstring()}"""', *made, "", *body]
+        code.append(f"    return step, forward, predict, {output.name}")
+        imports = [name for name in numpy_names([*made, *body]) if hasattr(np, name)]
+        header = [f"from numpy import {', '.join([*imports, f'{self.dtype} as dtype'])}"]
+        if any("special." in line for line in body):
+            header.append("from scipy import special")
+        return "\n".join([*header, "", "", *code, ""])
+
+    def _docstring(self) -> str:
+        return (
+            f"Make step, forward and predict for {self.title or 'the system'}, batch "
+            f"{self.batch_size}, {self.dtype}.\n\n"
+            "    step fills the arrays d… with gradients and returns the loss. A batch holds a sample a\n"
+            "    row, the transpose of the formulas beside the code, where a sample is a column.\n    "
+        )
+
+
+def _comments(block: Block) -> list[str]:
+    equation: Equation = block.line.equation
+    lines = [f"{text(equation.left)} = {text(equation.right)}"]
+    if block.line.is_rewritten:
+        lines.append(f"computed without overflow as {text(block.line.computed)}")
+    return lines
+
+
+def _inlined(line: str, inline: Mapping[str, str]) -> str:
+    for short, long in inline.items():
+        line = line.replace(short, long)
+    return line
+
+
+def _human(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"

@@ -1,0 +1,54 @@
+"""Every error that a user can cause, each with the exit code it ends the program with.
+
+A message says what was given, what was expected, where, and the way out. `close_matches` words
+the last of these for a misspelt name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class WorkbenchError(Exception):
+    """Base of the family: a problem that is told in one message, never by a traceback."""
+
+    exit_code = 2
+
+
+class InputError(WorkbenchError):
+    """Something the user gave (an option, a file, a formula, a plugin) cannot be used."""
+
+
+class ShapeError(InputError):
+    """An expression was put together from operands whose shapes do not fit."""
+
+
+class TooLargeError(InputError):
+    """A request would need more memory than allowed; raised before any of it is allocated."""
+
+
+class CheckFailedError(WorkbenchError):
+    """A derivation step, a gradient or a plugin disagrees with its numbers."""
+
+    exit_code = 1
+
+
+class NotFiniteError(WorkbenchError):
+    """Training met a loss or a gradient that is not finite."""
+
+    exit_code = 4
+
+
+def close_matches(given: str, known: Iterable[str]) -> str:
+    """Say which known names are near a misspelt one, or list them all.
+
+    >>> close_matches("sigmod", ["relu", "sigmoid"])
+    'did you mean sigmoid? (known: relu, sigmoid)'
+    >>> close_matches("zzz", ["relu", "sigmoid"])
+    'known: relu, sigmoid'
+    """
+    names = sorted(known)
+    listing = "known: " + ", ".join(names)
+    matches = get_close_matches(given, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(matches)}? ({listing})" if matches else listing

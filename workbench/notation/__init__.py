@@ -1,0 +1,1 @@
+"""Text to and from the mathematics: the grammar of formulas and the renderers."""

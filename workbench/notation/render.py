@@ -1,0 +1,343 @@
+"""Expressions as people write them. One walk over the graph; a dialect says how a thing looks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from fractions import Fraction
+from re import fullmatch
+from typing import NamedTuple
+
+from workbench.calculus.algebra import multiply, power, split_coefficient
+from workbench.calculus.dimensions import Dimension
+from workbench.calculus.expressions import Expression, number
+from workbench.calculus.functions import Function
+
+SUM, PRODUCT, PREFIX, POWER, ATOM = range(5)
+"""How tightly a piece of mathematics holds together, loosest first."""
+
+
+class Piece(NamedTuple):
+    """Rendered mathematics with how tightly it holds together."""
+
+    text: str
+    level: int
+
+
+class Name(NamedTuple):
+    """A symbol's name in parts: `W12` is W with subscript 12."""
+
+    letter: str
+    subscript: str
+
+
+def split_name(name: str) -> Name:
+    """Split a name into its letters and its number.
+
+    >>> split_name("W12"), split_name("m_1"), split_name("B")
+    (Name(letter='W', subscript='12'), Name(letter='m', subscript='1'), Name(letter='B', \
+subscript=''))
+    """
+    match = fullmatch(r"([A-Za-z]+)_?(\d+[a-z]?)", name)
+    return Name(match[1], match[2]) if match else Name(name, "")
+
+
+class Renderer(ABC):
+    """Walks an expression; subclasses give the look of each part."""
+
+    minus = "−"
+    product_sign = " "
+    chain_sign = " · "
+    hadamard_sign = " ⊙ "
+    kron_sign = " ⊗ "
+
+    def render(self, expression: Expression) -> str:
+        """The expression as text."""
+        return self.piece(expression).text
+
+    def equation(self, *sides: Expression | str) -> str:
+        """Equal expressions joined by `=`."""
+        return " = ".join(s if isinstance(s, str) else self.render(s) for s in sides)
+
+    def piece(self, node: Expression) -> Piece:
+        """One node, with how tightly it holds together."""
+        method = getattr(self, f"_{node.operation}", None)
+        if method is None:
+            inner = ", ".join(self.render(argument) for argument in node.arguments)
+            return Piece(self.call(node.operation, inner), ATOM)
+        result: Piece = method(node)
+        return result
+
+    def held(self, node: Expression, level: int) -> str:
+        """A node in parentheses unless it holds together at least as tightly as asked."""
+        piece = self.piece(node)
+        return piece.text if piece.level >= level else self.parenthesise(piece.text)
+
+    # what a dialect decides
+
+    @abstractmethod
+    def parenthesise(self, text: str) -> str: ...
+
+    @abstractmethod
+    def name(self, name: str) -> str: ...
+
+    @abstractmethod
+    def fraction_number(self, value: Fraction) -> Piece: ...
+
+    @abstractmethod
+    def quotient(self, above: Piece, below: Piece, elementwise: bool) -> Piece: ...
+
+    @abstractmethod
+    def superscript(self, base: str, exponent: Fraction) -> Piece: ...
+
+    @abstractmethod
+    def root(self, radicand: str) -> Piece: ...
+
+    @abstractmethod
+    def transposed(self, base: str) -> str: ...
+
+    @abstractmethod
+    def exponential(self, exponent: Expression) -> Piece: ...
+
+    @abstractmethod
+    def call(self, function: str, inner: str) -> str: ...
+
+    @abstractmethod
+    def function(self, function: Function) -> str: ...
+
+    @abstractmethod
+    def partial(self, of: str, by: str) -> Piece: ...
+
+    @abstractmethod
+    def indexed(self, base: str, indices: Sequence[str]) -> str: ...
+
+    @abstractmethod
+    def summation(self, index: str, body: str) -> str: ...
+
+    @abstractmethod
+    def kronecker_delta(self, indices: Sequence[str]) -> str: ...
+
+    @abstractmethod
+    def cases(self, condition: str, yes: str, no: str) -> Piece: ...
+
+    @abstractmethod
+    def special(self, what: str, detail: str = "") -> str: ...
+
+    # operations
+
+    def _symbol(self, node: Expression) -> Piece:
+        return Piece(self.name(node.symbol.name), ATOM)
+
+    def _number(self, node: Expression) -> Piece:
+        value = node.number
+        assert value is not None
+        if value < 0:
+            return Piece(self.minus + self.fraction_number(-value).text, SUM)
+        return self.fraction_number(value)
+
+    def _constant(self, node: Expression) -> Piece:
+        return Piece(self.name(str(node.data)), ATOM)
+
+    def _size(self, node: Expression) -> Piece:
+        assert isinstance(node.data, Dimension)
+        factor = [] if node.data.factor == 1 else [str(node.data.factor)]
+        names = [*factor, *(self.name(name) for name in node.data.names)]
+        return Piece(self.product_sign.join(names), ATOM if len(names) == 1 else PRODUCT)
+
+    def _zero(self, node: Expression) -> Piece:
+        return Piece("0", ATOM)
+
+    def _ones(self, node: Expression) -> Piece:
+        one = self.special("ones")
+        if node.is_column:
+            return Piece(one, ATOM)
+        if not node.shape[0].names:
+            return Piece(self.transposed(one), POWER)
+        return Piece(one + self.product_sign + self.transposed(one), PRODUCT)
+
+    def _identity(self, node: Expression) -> Piece:
+        dimension = node.shape[0]
+        names = "".join(self.name(name) for name in dimension.names)
+        return Piece(self.special("identity", names), ATOM)
+
+    def _add(self, node: Expression) -> Piece:
+        text = ""
+        for place, term in enumerate(node.arguments):
+            coefficient, rest = split_coefficient(term)
+            if coefficient < 0:
+                shown = rest if coefficient == -1 else multiply(number(-coefficient), rest)
+                sign = self.minus if place == 0 else f" {self.minus} "
+                text += sign + self.held(shown, PRODUCT)
+            else:
+                text += ("" if place == 0 else " + ") + self.held(term, PRODUCT)
+        return Piece(text, SUM)
+
+    def _multiply(self, node: Expression) -> Piece:
+        coefficient, rest = split_coefficient(node)
+        if coefficient == -1:
+            return Piece(self.minus + self.held(rest, PRODUCT), SUM)
+        if coefficient < 0:
+            positive = multiply(number(-coefficient), rest)
+            return Piece(self.minus + self.held(positive, PRODUCT), SUM)
+        scalars, matrices = [], []
+        for factor in node.arguments:
+            (scalars if factor.is_scalar else matrices).append(factor)
+        if matrices and scalars and all(map(_is_plain_reciprocal, scalars)):
+            below = [power(factor.arguments[0], -_exponent(factor)) for factor in scalars]
+            top = self._quotient_of(matrices, elementwise=True)
+            return self.quotient(top, self._product_of(below, False), False)
+        front = self._quotient_of(scalars, elementwise=False) if scalars else None
+        if not matrices:
+            assert front is not None
+            return front
+        back = self._quotient_of(matrices, elementwise=True)
+        if front is None:
+            return back
+        lead = front.text
+        if front.level < PRODUCT or (self._divides(scalars) and front.level < ATOM):
+            lead = self.parenthesise(lead)
+        if len(matrices) == 1 and back.level >= PRODUCT:
+            return Piece(lead + self.product_sign + back.text, PRODUCT)
+        return Piece(lead + self.product_sign + self.parenthesise(back.text), PRODUCT)
+
+    def _divides(self, factors: Sequence[Expression]) -> bool:
+        return any(_is_reciprocal(factor) for factor in factors)
+
+    def _quotient_of(self, factors: Sequence[Expression], elementwise: bool) -> Piece:
+        """Factors with negative powers go below the line."""
+        above = [factor for factor in factors if not _is_reciprocal(factor)]
+        below = [
+            power(f.arguments[0], -_exponent(f)) for f in factors if _is_reciprocal(f)
+        ]
+        fractions = [f.number for f in above if f.number is not None]
+        if below and fractions:
+            above = [f for f in above if f.number is None]
+            if fractions[0].numerator != 1:
+                above.insert(0, number(fractions[0].numerator))
+            if fractions[0].denominator != 1:
+                below.insert(0, number(fractions[0].denominator))
+        top = self._product_of(above, elementwise) if above else Piece("1", ATOM)
+        if not below:
+            return top
+        return self.quotient(top, self._product_of(below, elementwise), elementwise)
+
+    def _product_of(self, factors: Sequence[Expression], elementwise: bool) -> Piece:
+        if len(factors) == 1:
+            return self.piece(factors[0])
+        sign = self.hadamard_sign if elementwise else self.product_sign
+        if any(factor.operation == "jacobian" for factor in factors) and not elementwise:
+            sign = self.chain_sign
+        level = POWER if not elementwise else PRODUCT
+        texts = []
+        for place, factor in enumerate(factors):
+            piece = self.piece(factor)
+            if factor.operation == "matmul" and place == len(factors) - 1 and not elementwise:
+                texts.append(piece.text)
+                continue
+            loose = piece.level < level or factor.operation == "multiply"
+            is_partial = factor.operation == "jacobian"
+            texts.append(self.parenthesise(piece.text) if loose and not is_partial else piece.text)
+        return Piece(sign.join(texts), PRODUCT)
+
+    def _power(self, node: Expression) -> Piece:
+        exponent, inner = _exponent(node), node.arguments[0]
+        if exponent < 0:
+            positive = self.piece(power(inner, -exponent))
+            return self.quotient(Piece("1", ATOM), positive, not node.is_scalar)
+        if exponent == Fraction(1, 2):
+            return self.root(self.render(inner))
+        return self.superscript(self.held(inner, ATOM), exponent)
+
+    def _matmul(self, node: Expression) -> Piece:
+        texts = []
+        for factor in node.arguments:
+            piece = self.piece(factor)
+            texts.append(piece.text if piece.level >= POWER else self.parenthesise(piece.text))
+        return Piece(self.product_sign.join(texts), PRODUCT)
+
+    def _transpose(self, node: Expression) -> Piece:
+        return Piece(self.transposed(self.held(node.arguments[0], ATOM)), POWER)
+
+    def _kron(self, node: Expression) -> Piece:
+        text = self.kron_sign.join(self.held(factor, POWER) for factor in node.arguments)
+        return Piece(text, PRODUCT)
+
+    def _apply(self, node: Expression) -> Piece:
+        function, argument = node.data, node.arguments[0]
+        assert isinstance(function, Function)
+        if function.name == "exp":
+            return self.exponential(argument)
+        if function.name == "abs":
+            return Piece(self.special("absolute", self.render(argument)), ATOM)
+        return Piece(self.call(self.function(function), self.render(argument)), ATOM)
+
+    def _where(self, node: Expression) -> Piece:
+        condition, yes, no = (self.render(argument) for argument in node.arguments)
+        if node.arguments[0].operation.startswith("greater"):
+            condition = self.comparison(node.arguments[0])
+        return self.cases(condition, yes, no)
+
+    def comparison(self, node: Expression) -> str:
+        """A comparison without the brackets of an indicator."""
+        sign = " > " if node.operation == "greater" else f" {self.special('at_least')} "
+        return self.render(node.arguments[0]) + sign + self.render(node.arguments[1])
+
+    def _greater(self, node: Expression) -> Piece:
+        return Piece(f"[{self.comparison(node)}]", ATOM)
+
+    _greater_equal = _greater
+
+    def _maximum(self, node: Expression) -> Piece:
+        inner = ", ".join(self.render(argument) for argument in node.arguments)
+        return Piece(self.call(self.special("max"), inner), ATOM)
+
+    def _minimum(self, node: Expression) -> Piece:
+        inner = ", ".join(self.render(argument) for argument in node.arguments)
+        return Piece(self.call(self.special("min"), inner), ATOM)
+
+    def _sum(self, node: Expression) -> Piece:
+        return Piece(self.call(self.special("sum"), self.render(node.arguments[0])), ATOM)
+
+    def _jacobian(self, node: Expression) -> Piece:
+        assert isinstance(node.data, tuple)
+        of, by = node.data
+        sides = []
+        for side in (of, by):
+            text = self.render(side)
+            is_matrix = not of.is_scalar and not side.is_column
+            sides.append(self.call(self.special("vec"), text) if is_matrix else text)
+        return self.partial(*sides)
+
+    def _derivative(self, node: Expression) -> Piece:
+        operator = self.partial("", "z")
+        inner = self.held(node.arguments[0], POWER)
+        return Piece(operator.text + self.product_sign + inner, PREFIX)
+
+    def _entry(self, node: Expression) -> Piece:
+        assert isinstance(node.data, tuple)
+        return Piece(self.indexed(self.held(node.arguments[0], ATOM), node.data), ATOM)
+
+    def _delta(self, node: Expression) -> Piece:
+        assert isinstance(node.data, tuple)
+        return Piece(self.kronecker_delta(node.data), ATOM)
+
+    def _index_sum(self, node: Expression) -> Piece:
+        assert isinstance(node.data, tuple)
+        return Piece(self.summation(node.data[0], self.held(node.arguments[0], PRODUCT)), PRODUCT)
+
+    def _column_max(self, node: Expression) -> Piece:
+        return Piece(self.call(self.special("max"), self.render(node.arguments[0])), ATOM)
+
+
+def _exponent(node: Expression) -> Fraction:
+    assert isinstance(node.data, Fraction)
+    return node.data
+
+
+def _is_plain_reciprocal(factor: Expression) -> bool:
+    """Whether a factor divides by something other than a size."""
+    return _is_reciprocal(factor) and factor.arguments[0].operation != "size"
+
+
+def _is_reciprocal(factor: Expression) -> bool:
+    return factor.operation == "power" and _exponent(factor) < 0

@@ -1,0 +1,97 @@
+"""Mathematics in Unicode, for a terminal: `∂L/∂W₂ = δ₂ x₁ᵀ`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from workbench.calculus.expressions import Expression
+from workbench.calculus.functions import Function
+from workbench.notation.render import ATOM, POWER, PREFIX, PRODUCT, Piece, Renderer, split_name
+
+_SUBSCRIPTS = str.maketrans("0123456789aijklmnst", "₀₁₂₃₄₅₆₇₈₉ₐᵢⱼₖₗₘₙₛₜ")
+_SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
+_LETTERS = {"delta": "δ", "Delta": "Δ", "pi": "π"}
+_VULGAR = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾"}
+_SPECIAL = {"ones": "𝟏", "at_least": "≥", "max": "max", "min": "min", "sum": "sum", "vec": "vec"}
+
+
+class TextRenderer(Renderer):
+    """Unicode text."""
+
+    def parenthesise(self, text: str) -> str:
+        return f"({text})"
+
+    def name(self, name: str) -> str:
+        letter, subscript = split_name(name)
+        return _LETTERS.get(letter, letter) + subscript.translate(_SUBSCRIPTS)
+
+    def fraction_number(self, value: Fraction) -> Piece:
+        if value.denominator == 1:
+            return Piece(str(value), ATOM)
+        vulgar = _VULGAR.get(value)
+        return Piece(vulgar, ATOM) if vulgar else Piece(str(value), PRODUCT)
+
+    def quotient(self, above: Piece, below: Piece, elementwise: bool) -> Piece:
+        top = above.text if above.level >= PRODUCT else self.parenthesise(above.text)
+        bottom = below.text if below.level >= POWER else self.parenthesise(below.text)
+        return Piece(f"{top} ⊘ {bottom}" if elementwise else f"{top}/{bottom}", PRODUCT)
+
+    def superscript(self, base: str, exponent: Fraction) -> Piece:
+        return Piece(base + str(exponent).translate(_SUPERSCRIPTS), POWER)
+
+    def root(self, radicand: str) -> Piece:
+        return Piece(f"√({radicand})", ATOM)
+
+    def transposed(self, base: str) -> str:
+        return base + "ᵀ"
+
+    def exponential(self, exponent: Expression) -> Piece:
+        piece = self.piece(exponent)
+        simple = piece.level == ATOM and exponent.operation in ("symbol", "number")
+        return Piece(f"e^{piece.text}" if simple else f"e^({piece.text})", POWER)
+
+    def call(self, function: str, inner: str) -> str:
+        return f"{function}({inner})"
+
+    def function(self, function: Function) -> str:
+        return (function.symbol or function.name) + "′" * function.order
+
+    def partial(self, of: str, by: str) -> Piece:
+        if not of:
+            return Piece(f"d/d{by}", PREFIX)
+        return Piece(f"∂{of}/∂{by}", PREFIX)
+
+    def indexed(self, base: str, indices: Sequence[str]) -> str:
+        return f"{base}[{','.join(indices)}]"
+
+    def summation(self, index: str, body: str) -> str:
+        return f"Σ{index.translate(_SUBSCRIPTS)} {body}"
+
+    def kronecker_delta(self, indices: Sequence[str]) -> str:
+        return "δ" + "".join(indices).translate(_SUBSCRIPTS)
+
+    def cases(self, condition: str, yes: str, no: str) -> Piece:
+        return Piece(f"{{{yes} if {condition}, else {no}}}", ATOM)
+
+    def special(self, what: str, detail: str = "") -> str:
+        if what == "absolute":
+            return f"|{detail}|"
+        if what == "identity":
+            return "I"
+        return _SPECIAL[what]
+
+
+_RENDERER = TextRenderer()
+
+
+def text(expression: Expression) -> str:
+    """An expression in Unicode.
+
+    >>> from workbench.calculus.algebra import add, power
+    >>> from workbench.calculus.expressions import number
+    >>> from workbench.calculus.functions import VARIABLE
+    >>> text(power(add(number(1), VARIABLE), 2))
+    '(1 + z)²'
+    """
+    return _RENDERER.render(expression)
