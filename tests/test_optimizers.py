@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def after(optimizer: Optimizer, *gradients: list[float]) -> list[float]:
     parameters = np.array([1.0, -2.0])
     for gradient in gradients:
         optimizer.update(parameters, np.array(gradient))
-    return parameters.tolist()
+    return [float(value) for value in parameters]
 
 
 def test_sgd_by_hand() -> None:
@@ -100,7 +101,8 @@ def test_chunks_make_no_difference(name: str) -> None:
     optimizer, others = make_optimizer(name), [make_optimizer(name) for _ in parts]
     for _ in range(3):
         optimizer.update(whole, gradients)
-        for other, part, gradient in zip(others, parts, np.split(gradients, [size // 3])):
+        pieces = np.split(gradients, [size // 3])
+        for other, part, gradient in zip(others, parts, pieces, strict=True):
             other.update(part, gradient)
     assert whole.tolist() == np.concatenate(parts).tolist()
 
@@ -132,8 +134,9 @@ def denormal_count(vector: NDArray[Any]) -> int:
     return int(np.sum((vector != 0) & (abs(vector) < np.finfo(vector.dtype).tiny)))
 
 
-@pytest.mark.parametrize("optimizer", [Momentum(), Adam(betas=(0.9, 0.9))])
-def test_decayed_state_is_flushed_to_zero(optimizer: Optimizer) -> None:
+@pytest.mark.parametrize("make", [Momentum, lambda: Adam(betas=(0.9, 0.9))])
+def test_decayed_state_is_flushed_to_zero(make: Callable[[], Optimizer]) -> None:
+    optimizer = make()
     parameters, gradients = np.zeros(4, np.float32), np.full(4, 1e-35, np.float32)
     optimizer.update(parameters, gradients)
     gradients[:] = 0

@@ -1,19 +1,58 @@
-"""The backpropagation workbench: derive, check, run and plot gradients from one expression graph."""
+"""The backpropagation workbench: derive, check, run and plot gradients from one expression graph.
+
+What a plugin needs is imported at once; what needs NumPy is imported when it is first asked for.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from workbench.calculus.derivation import Detail
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
+from workbench.calculus.layout import Layout
+from workbench.calculus.network import Network
 from workbench.errors import WorkbenchError
 from workbench.plugins.hookspecs import hookimpl
 from workbench.plugins.records import Activation, JacobianStrategy, Loss
 
+if TYPE_CHECKING:
+    from workbench.api import Derivation, derive, network, program
+    from workbench.core.program import Program
+
+_LAZY = {
+    "Derivation": "workbench.api",
+    "Program": "workbench.core.program",
+    "derive": "workbench.api",
+    "network": "workbench.api",
+    "program": "workbench.api",
+}
+
 __all__ = [
     "Activation",
+    "Derivation",
+    "Detail",
     "Expression",
     "Function",
     "JacobianStrategy",
+    "Layout",
     "Loss",
+    "Network",
+    "Program",
     "WorkbenchError",
+    "derive",
     "hookimpl",
+    "network",
+    "program",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

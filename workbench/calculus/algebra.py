@@ -146,7 +146,9 @@ def power(base: Expression, exponent: int | Fraction) -> Expression:
     if base.operation == "multiply" and exponent.denominator == 1:
         return multiply(*(power(factor, exponent) for factor in base.arguments))
     if base.operation == "apply" and getattr(base.data, "name", "") == "exp":
-        return make("apply", (multiply(number(exponent), base.arguments[0]),), base.data, base.shape)
+        return make(
+            "apply", (multiply(number(exponent), base.arguments[0]),), base.data, base.shape
+        )
     return make("power", (base,), exponent, base.shape)
 
 
@@ -482,4 +484,3 @@ CONSTRUCTORS: dict[str, Callable[..., Expression]] = {
     "diag": diag,
     "diagonal": diagonal,
 }
-

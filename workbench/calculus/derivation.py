@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from workbench.calculus.expressions import Expression, Kind
+from workbench.calculus.expressions import Expression
 from workbench.calculus.slopes import Stage
 from workbench.calculus.system import Equation, System
 
@@ -35,8 +35,12 @@ ELEMENTWISE = Strategy("elementwise", _no_jacobian)
 """The rule table's own form, without any Jacobian written out."""
 
 
+DERIVATIVES = ("jacobian", "numerator_jacobian")
+"""The operations of a derivative that is not worked out yet, in either layout."""
+
+
 class Detail(IntEnum):
-    """How closely a reader must look for a step to be shown."""
+    """How much is shown: the results, the working on paper, or every line for every layer."""
 
     BRIEF = 0
     PAPER = 1
@@ -73,7 +77,6 @@ class Step:
     stages : equal expressions, the last one is the result.
     refs : the ids of the steps this one rests on.
     name : a short symbol given to the goal (δ₂), if any.
-    detail : the least detail at which the step is shown.
     check : how it fared against numbers, once verified; a definition has none.
     """
 
@@ -83,7 +86,6 @@ class Step:
     stages: tuple[Stage, ...]
     refs: tuple[int, ...] = ()
     name: Expression | None = None
-    detail: Detail = Detail.PAPER
     check: Check | None = None
 
     @property
@@ -123,13 +125,9 @@ class Derivation:
 
     @property
     def results(self) -> tuple[Step, ...]:
-        """The steps that give the gradients asked for, in the order of the parameters."""
-        by_goal = {step.goal: step for step in self.steps}
-        order = [equation.left for equation in self.backward]
-        wanted = {left for left in order if left in by_goal and left.operation == "jacobian"}
-        parameters = self.system.of_kind(Kind.PARAMETER)
-        goals = sorted(wanted, key=lambda goal: parameters.index(variable_of(goal)))
-        return tuple(by_goal[goal] for goal in goals)
+        """The steps that give the gradients asked for."""
+        by_derivative = {s.goal.data: s for s in self.steps if s.goal.operation in DERIVATIVES}
+        return tuple(by_derivative[self.system.loss, p] for p in self.gradients)
 
     @property
     def failed(self) -> tuple[Step, ...]:

@@ -12,7 +12,6 @@ from workbench.calculus.derivation import (
     Detail,
     Step,
     Strategy,
-    variable_of,
 )
 from workbench.calculus.entries import (
     by_entries,
@@ -29,6 +28,7 @@ from workbench.calculus.expressions import (
     length,
     number,
     symbol,
+    symbols_of,
     walk,
 )
 from workbench.calculus.functions import COLUMN_VARIABLE, VARIABLE, Function
@@ -52,7 +52,11 @@ GRADIENTS = "Gradients"
 
 
 def derive(
-    system: System, *, strategy: Strategy = ELEMENTWISE, wrt: Sequence[str] = ()
+    system: System,
+    *,
+    strategy: Strategy = ELEMENTWISE,
+    wrt: Sequence[str] = (),
+    detail: Detail = Detail.PAPER,
 ) -> Derivation:
     """Work out the gradients of a system's loss.
 
@@ -60,6 +64,8 @@ def derive(
     ----------
     strategy : how pullbacks are written.
     wrt : the names of the parameters asked for; all of them if empty.
+    detail : with `Detail.FULL`, equations that are alike but for their numbers are each worked out
+        by entries; else the first of them stands for all.
 
     Raises
     ------
@@ -71,13 +77,16 @@ def derive(
         if name not in known:
             raise InputError(f"no parameter is called {name!r}; {close_matches(name, known)}")
     wanted = [known[name] for name in dict.fromkeys(wrt)] or list(system.parameters)
-    return _Differentiation(system, strategy, wanted).run()
+    return _Differentiation(system, strategy, wanted, detail).run()
 
 
 class _Differentiation:
     """The state of one derivation while its steps are written."""
 
-    def __init__(self, system: System, strategy: Strategy, wanted: list[Expression]) -> None:
+    def __init__(
+        self, system: System, strategy: Strategy, wanted: list[Expression], detail: Detail
+    ) -> None:
+        self.detail = detail
         self.system = system
         self.strategy = strategy
         self.wanted = wanted
@@ -87,7 +96,8 @@ class _Differentiation:
         self.handle: dict[Expression, Expression] = {system.loss: number(1)}
         self.inlined: dict[Expression, Expression] = {}
         self.backward: list[Equation] = []
-        self.seen_patterns: set[str] = set()
+        self.locals: dict[Expression, Expression] = {}
+        self.worked_out: dict[str, int] = {}
 
     def run(self) -> Derivation:
         for equation in self.system.equations:
@@ -106,10 +116,8 @@ class _Differentiation:
                 is_last = self.system.consumers(variable)[0] is equation
                 if variable.symbol.kind is Kind.PARAMETER and variable in self.wanted and is_last:
                     self.gradient(variable)
-        gradients = {
-            variable_of(e.left): e.right for e in self.backward if e.left.operation == "jacobian"
-        }
-        ordered = {variable: gradients[variable] for variable in self.wanted}
+        lasts = {e.left: e.right for e in self.backward}
+        ordered = {v: lasts[jacobian(self.system.loss, v)] for v in self.wanted}
         return Derivation(
             self.system, self.strategy, tuple(self.steps), tuple(self.backward), ordered
         )
@@ -121,7 +129,6 @@ class _Differentiation:
         stages: Sequence[Stage],
         refs: Sequence[int | None] = (),
         name: Expression | None = None,
-        detail: Detail = Detail.PAPER,
     ) -> Step:
         """Number a step and remember it by its goal."""
         kept: list[Stage] = []
@@ -129,7 +136,7 @@ class _Differentiation:
             if not kept or stage.expression is not kept[-1].expression:
                 kept.append(stage)
         cited = tuple(dict.fromkeys(ref for ref in refs if ref is not None))
-        step = Step(len(self.steps) + 1, section, goal, tuple(kept), cited, name, detail)
+        step = Step(len(self.steps) + 1, section, goal, tuple(kept), cited, name)
         self.steps.append(step)
         self.id_of[goal] = step.id
         return step
@@ -169,56 +176,62 @@ class _Differentiation:
             stages = self._scalar_local(equation, variable)
             self.note(LOCAL, goal, stages, refs)
             return
-        detail = self._detail_of(equation, variable)
         if _is_columnwise(equation.right):
             if equation.left.is_column:
                 full = _column_jacobian(equation)
                 why = "the Jacobian of the function, at this argument"
-                self.note(LOCAL, goal, [Stage(full, "columnwise function", why)], refs, None, detail)
+                self.local_step(equation, goal, [Stage(full, "columnwise function", why)], refs)
             return
-        by_entry, body = self._local_by_entries(equation, variable, detail)
+        by_entry, body = self._local_by_entries(equation, variable)
         matrix = _as_matrix(body, equation.left, variable)
         if matrix is not None:
             why = "row i and column j hold this entry"
-            cites = [by_entry.id]
-            self.note(LOCAL, goal, [Stage(matrix, "gather entries", why)], cites, None, detail)
+            self.local_step(equation, goal, [Stage(matrix, "gather entries", why)], [by_entry])
+
+    def local_step(
+        self,
+        equation: Equation,
+        goal: Expression,
+        stages: Sequence[Stage],
+        refs: Sequence[int | None],
+        section: str = LOCAL,
+    ) -> int:
+        """A step that equations alike but for their numbers share: the first stands for all."""
+        self.locals[goal] = stages[-1].expression
+        if goal in self.id_of:
+            return self.id_of[goal]
+        pattern = re.sub(r"\d+", "", f"{goal!r} from {equation.right!r}")
+        known = self.worked_out.get(pattern)
+        if known is None or self.detail is Detail.FULL:
+            step = self.note(section, goal, stages, refs)
+            self.worked_out[pattern] = step.id
+        else:
+            self.id_of[goal] = known
+        return self.id_of[goal]
 
     def _scalar_local(self, equation: Equation, variable: Expression) -> list[Stage]:
         (raw,) = accumulate(equation.right, [variable], number(1), table_pullback)
-        rule = RULES[equation.right.operation]
-        stages = [Stage(raw, rule.name, rule.statement)]
+        stages = [Stage(raw, *_rules_on_the_way(equation.right, variable))]
         if (expanded := self._expanded(raw, [equation])) is not raw:
             stages.append(Stage(expanded, "expand", "put in the derivative of the function"))
         return stages
 
-    def _detail_of(self, equation: Equation, variable: Expression) -> Detail:
-        """Equations alike but for their numbers are worked out once on paper."""
-        pattern = re.sub(r"\d+", "", f"{equation.right!r} by {variable!r}")
-        fresh = pattern not in self.seen_patterns
-        self.seen_patterns.add(pattern)
-        return Detail.PAPER if fresh else Detail.FULL
-
     def _local_by_entries(
-        self, equation: Equation, variable: Expression, detail: Detail
-    ) -> tuple[Step, Expression]:
+        self, equation: Equation, variable: Expression
+    ) -> tuple[int, Expression]:
         outer, inner = _free_indices(equation.left, variable)
         fresh = "".join(letter for letter in "lnst" if letter not in outer)
         body = by_entries(equation.right, outer, fresh)
         left, right = entry(equation.left, *outer), entry(variable, *inner)
-        refs = [self.id_of[equation.left]]
-        if left not in self.id_of:
-            rule = Stage(body, "by entries", "write the equation for one entry")
-            self.note(LOCAL, left, [rule], refs, None, detail)
+        written = Stage(body, "by entries", "write the equation for one entry")
+        cited = self.local_step(equation, left, [written], [self.id_of[equation.left]])
         raw = differentiate_entry(body, variable, inner, contract=False)
         result = differentiate_entry(body, variable, inner)
         stages = [
             Stage(raw, "differentiate by entries", "an entry's derivative by another is a δ"),
-            Stage(result, "contract δ", "a sum over a δ keeps one term"),
+            Stage(result, "contract the deltas", "a sum over a δ keeps one term"),
         ]
-        step = self.note(
-            LOCAL, jacobian(left, right), stages, [self.id_of[left]], None, detail
-        )
-        return step, result
+        return self.local_step(equation, jacobian(left, right), stages, [cited]), result
 
     def gradient(self, variable: Expression) -> None:
         """∂L/∂u as chain, local derivatives and result."""
@@ -246,8 +259,7 @@ class _Differentiation:
     def _uses(self, variable: Expression) -> int:
         """How many gradients the gradient of an intermediate goes into."""
         return sum(
-            argument in self.needed
-            for argument in self.system.definitions[variable].differentiable
+            argument in self.needed for argument in self.system.definitions[variable].differentiable
         )
 
     def _name(self, variable: Expression) -> Expression | None:
@@ -277,11 +289,9 @@ class _Differentiation:
             known = substitute(add(*(p for p in locals_ if p is not None)), self.inlined)
             stages.append(Stage(known, "local derivatives", "put in the local derivatives"))
         pulled = add(*(self._pulled(equation, variable) for equation in consumers))
-        rules = dict.fromkeys(_rule_on_the_way(equation.right, variable) for equation in consumers)
-        rule = RULES[next(iter(rules))]
         direct = substitute(pulled, self.inlined)
         if not variable.is_scalar or self.system.loss in [e.left for e in consumers]:
-            stages.append(Stage(direct, rule.name, rule.statement))
+            stages.append(Stage(direct, *_rules_on_the_way(consumers[0].right, variable)))
         else:
             stages.append(Stage(direct, "local derivatives", "put in the local derivatives"))
         expanded = merge_branches(self._expanded(direct, consumers))
@@ -291,7 +301,9 @@ class _Differentiation:
         bindings = dict(self.system.assumptions)
         assumed = assume(cancelled, bindings) if bindings else cancelled
         if assumed is not cancelled:
-            stages.append(Stage(_collected(assumed), "assumption", "use what is known of the target"))
+            stages.append(
+                Stage(_collected(assumed), "assumption", "use what is known of the target")
+            )
         return stages
 
     def _chain(self, equation: Equation, variable: Expression) -> Expression | None:
@@ -313,10 +325,8 @@ class _Differentiation:
         """The local Jacobian recovered from entries, times the gradient, where there is one."""
         if equation.left is self.system.loss or variable.is_scalar or not equation.left.is_column:
             return None
-        step = self.id_of.get(jacobian(equation.left, variable))
-        if step is None:
-            return None
-        return matmul(self.steps[step - 1].result, self.handle[equation.left])
+        local = self.locals.get(jacobian(equation.left, variable))
+        return None if local is None else matmul(local, self.handle[equation.left])
 
     def _writes_jacobians(self, equation: Equation, variable: Expression) -> bool:
         written: list[bool] = []
@@ -371,12 +381,10 @@ class _Differentiation:
             return None
         outer, inner = _free_indices(equation.left, variable)
         left, right = entry(equation.left, *outer), entry(variable, *inner)
-        local = self.id_of.get(jacobian(left, right))
-        if local is None:
-            return None
+        local = jacobian(left, right)
         seed = entry(self.handle[equation.left], *outer)
         chain = multiply(seed, jacobian(left, right))
-        put_in = multiply(seed, self.steps[local - 1].result)
+        put_in = multiply(seed, self.locals[local])
         result = put_in
         dimensions = [d for d in equation.left.shape if d.names]
         for index, dimension in zip(reversed(outer), reversed(dimensions), strict=True):
@@ -387,10 +395,9 @@ class _Differentiation:
         stages = [
             Stage(chain, "chain rule", "every entry that the variable moves, summed"),
             Stage(put_in, "local derivatives", "put in the local derivative by entries"),
-            Stage(result, "contract δ", "a sum over a δ keeps one term"),
+            Stage(result, "contract the deltas", "a sum over a δ keeps one term"),
         ]
-        detail = self._detail_of(equation, jacobian(self.system.loss, variable))
-        return self.note(GRADIENTS, goal, stages, [local], None, detail).id
+        return self.local_step(equation, goal, stages, [self.id_of[local]], GRADIENTS)
 
 
 def _collected(expression: Expression) -> Expression:
@@ -407,7 +414,9 @@ def _needed(system: System, wanted: Sequence[Expression]) -> set[Expression]:
     return needed
 
 
-def _free_indices(left: Expression, variable: Expression) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _free_indices(
+    left: Expression, variable: Expression
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names for the indices of ∂left/∂variable: variable by i, j; left by the next letters."""
     inner = tuple("ij"[: sum(bool(dimension.names) for dimension in variable.shape)])
     letters = "jk" if len(inner) < 2 else "kl"
@@ -430,9 +439,14 @@ def _column_jacobian(equation: Equation) -> Expression:
     return column_jacobian(function, argument, equation.left)
 
 
-def _rule_on_the_way(right: Expression, variable: Expression) -> str:
-    """The operation that says most about how a variable enters: the one it is an argument of."""
-    for node in walk(right):
-        if variable in node.arguments and node.operation != "transpose":
-            return node.operation
-    return right.operation
+def _rules_on_the_way(right: Expression, variable: Expression) -> tuple[str, str]:
+    """The names and the statements of the rules between a variable and the root, outermost first."""
+    below = {node for node in walk(right) if variable in symbols_of(node) and node is not variable}
+    found: dict[str, str] = {}
+    for node in reversed([node for node in walk(right) if node in below]):
+        constants = [a for a in node.arguments if a not in below and a is not variable]
+        is_multiple = node.operation == "multiply" and all(not symbols_of(c) for c in constants)
+        if not is_multiple and node.operation != "transpose":
+            rule = RULES[node.operation]
+            found[rule.name] = rule.statement
+    return ", ".join(found) or "definition", "; ".join(found.values())

@@ -213,7 +213,9 @@ def differentiate_entry(
         (body,) = expression.arguments
         index, dimension = _bound(expression.data)
         inner = differentiate_entry(body, by, indices, contract=contract)
-        return index_sum(index, dimension, inner) if contract else plain_sum(index, dimension, inner)
+        return (
+            index_sum(index, dimension, inner) if contract else plain_sum(index, dimension, inner)
+        )
     leaves = [
         node
         for node in walk(expression)
@@ -292,5 +294,3 @@ def _matrix_of(factor: Expression, indices: Indices) -> Expression | None:
         elif node.operation in ("delta", "index_sum"):
             return None
     return substitute(factor, bindings)
-
-

@@ -179,9 +179,7 @@ SIGN: Function = _primitive("sign", lambda u: number(0), r"\operatorname{sign}")
 ABS: Function = _primitive("abs", lambda u: SIGN(u), r"\operatorname{abs}")
 ERF: Function = _primitive(
     "erf",
-    lambda u: multiply(
-        number(2), power(constant("pi"), Fraction(-1, 2)), EXP(negate(power(u, 2)))
-    ),
+    lambda u: multiply(number(2), power(constant("pi"), Fraction(-1, 2)), EXP(negate(power(u, 2)))),
     r"\operatorname{erf}",
 )
 NORMAL_CDF = Function("Phi", symbol="Φ", latex=r"\Phi", slope=_gaussian)

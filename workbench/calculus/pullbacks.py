@@ -113,7 +113,7 @@ RULES: dict[str, Rule] = {
     "power": Rule("power rule", "Z = Aᵏ ⇒ Ā = k Aᵏ⁻¹ ⊙ Z̄", _power),
     "matmul": Rule("matrix product", "Z = A B ⇒ Ā = Z̄ Bᵀ, B̄ = Aᵀ Z̄", _matmul),
     "transpose": Rule("transpose", "Z = Aᵀ ⇒ Ā = Z̄ᵀ", lambda n, i, g: transpose(g)),
-    "apply": Rule("chain rule, elementwise function", "Z = f(A) ⇒ Ā = f′(A) ⊙ Z̄", _apply),
+    "apply": Rule("chain rule", "Z = f(A) ⇒ Ā = f′(A) ⊙ Z̄", _apply),
     "where": Rule("branches", "Z = c ? A : B ⇒ Ā = [c] ⊙ Z̄, B̄ = (1 − [c]) ⊙ Z̄", _where),
     "maximum": Rule("maximum", "Z = max(A, B) ⇒ Ā = [A > B] ⊙ Z̄", _choose),
     "minimum": Rule("minimum", "Z = min(A, B) ⇒ Ā = [B > A] ⊙ Z̄", _choose),
@@ -182,5 +182,3 @@ def accumulate(
         add(*contributions[target]) if target in contributions else zero(target.shape)
         for target in targets
     )
-
-

@@ -22,6 +22,7 @@ from workbench.calculus.algebra import (
     spread,
     substitute,
     subtract,
+    total,
     transpose,
     where,
 )
@@ -190,6 +191,8 @@ def _applied(matrix: Expression, column: Expression) -> Expression:
         for factor in reversed(matrix.arguments):
             column = _applied(factor, column)
         return column
+    if matrix.shape[0] == ONE:
+        return total(multiply(transpose(matrix), column))
     return matmul(matrix, column)
 
 
@@ -253,7 +256,6 @@ def inner_products(expression: Expression) -> Expression:
 
 def _inner(left: Expression, right: Expression) -> Expression:
 
-
     return matmul(transpose(left), right)
 
 
@@ -284,5 +286,3 @@ def _replaced_within(
         if factors[start : start + width] == pattern:
             return matmul(*factors[:start], replacement, *factors[start + width :])
     return node
-
-

@@ -99,7 +99,9 @@ def slope(function: Function) -> Slope:
     formula = function.formula
     if formula is None or function.columnwise:
         raise InputError(f"{function.name} has no elementwise formula to differentiate")
-    stages = [Stage(derivative(formula), "definition", f"differentiate the formula of {function.name}")]
+    stages = [
+        Stage(derivative(formula), "definition", f"differentiate the formula of {function.name}")
+    ]
     stages.append(_outermost(formula))
     plain = differentiate(formula)
     stages.append(Stage(plain, "differentiate", "apply the rules to what is left and simplify"))
@@ -135,16 +137,26 @@ def differentiate(formula: Expression) -> Expression:
 
 
 def expand_primes(expression: Expression) -> Expression:
-    """Replace every σ′(u) by what σ′ was worked out to be, in terms of u and σ(u)."""
+    """Replace every σ′(u) by what σ′ was worked out to be, in terms of u and σ(u).
+
+    A plugin's hand-written slope is what its program runs, so that σ′ stays an atom.
+    """
 
     def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
         function = node.data
-        if isinstance(function, Function) and function.order == 1 and function.formula is not None:
+        if isinstance(function, Function) and _may_be_expanded(function):
             value = make("apply", arguments, base(function), node.shape)
             return at(slope(base(function)).form, arguments[0], value)
         return node if arguments == node.arguments else rebuild(node, arguments)
 
     return transform(expression, rule)
+
+
+def _may_be_expanded(function: Function) -> bool:
+    """Whether this is a derivative to put in; one with a hand-written slope stays an atom."""
+    if function.order != 1 or function.formula is None:
+        return False
+    return function.implementation is None or function.implementation.slope is None
 
 
 def base(function: Function) -> Function:
@@ -229,7 +241,9 @@ def _through_denominator(formula: Expression) -> Found | None:
     solved = _solve_exponential(denominator, short)
     if solved is None:
         return None
-    split = expand(_with_exponential(substitute(differentiate(normal), {denominator: short}), *solved))
+    split = expand(
+        _with_exponential(substitute(differentiate(normal), {denominator: short}), *solved)
+    )
     itself = expand(_with_exponential(substitute(normal, {denominator: short}), *solved))
     slope_in_inverse = _affine_in_inverse(itself, short)
     shown = Stage(
@@ -395,7 +409,9 @@ def _linear_terms(
             inside = substitute(holders[0].arguments[0], {COLUMN_GRADIENT: number(1)})
             terms.append((left, inside))
         else:
-            raise InputError(f"the Jacobian of {function.name} is not a diagonal plus outer products")
+            raise InputError(
+                f"the Jacobian of {function.name} is not a diagonal plus outer products"
+            )
     return tuple(terms)
 
 

@@ -27,7 +27,14 @@ ActivationOption = Annotated[
     typer.Option(metavar="NAME", help="Activation of the layers that name none."),
 ]
 
-LossOption = Annotated[str, typer.Option(metavar="NAME", help="Loss between output and target.")]
+LossOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Loss between output and target; after softmax cross_entropy, else half_squared_error.",
+        show_default=False,
+    ),
+]
 
 StrategyOption = Annotated[
     str,

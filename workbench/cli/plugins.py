@@ -31,7 +31,7 @@ def plugins(
     from workbench.plugins.registry import load_registry
 
     registry = load_registry(plugin or ())
-    rows = [_row(entry) for entry in registry.entries]
+    rows = [_row(entry, registry) for entry in registry.entries]
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
@@ -58,14 +58,15 @@ def check(
         raise typer.Exit(1)
 
 
-def _row(entry: Entry) -> dict[str, str]:
-    from workbench.plugins.records import JacobianStrategy, derivative_text
+def _row(entry: Entry, registry: Registry) -> dict[str, str]:
+    from workbench.plugins.build import derivative_text
+    from workbench.plugins.records import JacobianStrategy
 
     record = entry.record
     if isinstance(record, JacobianStrategy):
-        formula, derivative = "", ""
+        formula, derivative = record.description, ""
     else:
-        formula, derivative = record.formula, derivative_text(record)
+        formula, derivative = record.formula, derivative_text(record, registry)
     values = (record.name, entry.kind, formula, derivative, entry.origin)
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -22,13 +22,17 @@ from workbench.errors import InputError
 
 Array = NDArray[Any]
 Environment = Mapping[Expression, Array]
+Indices = Mapping[str, int | NDArray[np.intp]]
+Leaf = Callable[[Expression, Indices], Array]
+"""Gives the value of a Jacobian or gradient node, at the indices bound around it."""
 
 
 def evaluate(
     expression: Expression,
     environment: Environment,
     sizes: Mapping[str, int] | None = None,
-    indices: Mapping[str, int] | None = None,
+    indices: Indices | None = None,
+    leaf: Leaf | None = None,
 ) -> Array:
     """The value of an expression.
 
@@ -37,7 +41,9 @@ def evaluate(
     environment : values of symbols (or of whole nodes), each (…, rows, columns); an array of any
         other shape is taken entry by entry, which suits formulas of one variable.
     sizes : a size for every named dimension.
-    indices : a value, from 0, for every free index of an expression by entries.
+    indices : a value from 0 for every free index of an expression by entries; arrays of equal
+        length give the entries at many places at once, along a leading axis.
+    leaf : gives the values of nodes without arguments that the environment lacks.
 
     Raises
     ------
@@ -48,13 +54,18 @@ def evaluate(
     >>> evaluate(EXP(VARIABLE), {VARIABLE: np.array([0.0])})
     array([1.])
     """
-    return _Evaluation(environment, sizes or {}, indices or {}).value(expression)
+    return _Evaluation(environment, sizes or {}, indices or {}, leaf).value(expression)
 
 
 class _Evaluation:
     def __init__(
-        self, environment: Environment, sizes: Mapping[str, int], indices: Mapping[str, int]
+        self,
+        environment: Environment,
+        sizes: Mapping[str, int],
+        indices: Indices,
+        leaf: Leaf | None,
     ) -> None:
+        self.leaf = leaf
         self.environment = environment
         self.sizes = sizes
         self.indices = indices
@@ -74,9 +85,10 @@ class _Evaluation:
         if node.operation != "index_sum":
             return self._node(node, [self._by_entries(part) for part in node.arguments])
         index, dimension = _bound_index(node)
-        total = np.zeros((1, 1))
+        total = np.zeros(())
         for place in range(dimension.size(self.sizes)):
-            inner = _Evaluation(self.environment, self.sizes, {**self.indices, index: place})
+            bound = {**self.indices, index: place}
+            inner = _Evaluation(self.environment, self.sizes, bound, self.leaf)
             total = total + inner._by_entries(node.arguments[0])
         return total
 
@@ -102,13 +114,13 @@ class _Evaluation:
 
     def _leaf(self, node: Expression) -> Array:
         if node.number is not None:
-            return np.array([[float(node.number)]])
+            return np.asarray(float(node.number))
         match node.operation:
             case "constant":
-                return np.array([[np.pi]])
+                return np.asarray(np.pi)
             case "size":
                 assert isinstance(node.data, Dimension)
-                return np.array([[float(node.data.size(self.sizes))]])
+                return np.asarray(float(node.data.size(self.sizes)))
             case "ones":
                 return np.ones(self._shape(node))
             case "zero":
@@ -117,15 +129,17 @@ class _Evaluation:
                 return np.eye(self._shape(node)[0])
             case "delta":
                 left, right = self._places(node)
-                return np.array([[float(left == right)]])
+                return np.asarray(left == right, dtype=float)[..., None, None]
+        if self.leaf is not None:
+            return self.leaf(node, self.indices)
         raise InputError(f"no value is given for {node!r}")
 
     def _shape(self, node: Expression) -> tuple[int, int]:
         return node.shape[0].size(self.sizes), node.shape[1].size(self.sizes)
 
-    def _places(self, node: Expression) -> list[int]:
+    def _places(self, node: Expression) -> list[NDArray[np.intp]]:
         assert isinstance(node.data, tuple)
-        return [self.indices[name] for name in node.data]
+        return [np.asarray(self.indices[name]) for name in node.data]
 
 
 def _exponent(node: Expression) -> float:
@@ -138,10 +152,12 @@ def _bound_index(node: Expression) -> tuple[str, Dimension]:
     return node.data[0], node.data[1]
 
 
-def _entry(value: Array, matrix: Expression, places: list[int]) -> Array:
-    row = places[0] if value.shape[-2] != 1 or matrix.shape[0].names else 0
-    column = places[-1] if not matrix.is_column else 0
-    return value[..., row : row + 1, column : column + 1]
+def _entry(value: Array, matrix: Expression, places: list[NDArray[np.intp]]) -> Array:
+    """Entries of one matrix at one place or many."""
+    start = np.zeros((), dtype=np.intp)
+    row = start if not matrix.shape[0].names else places[0]
+    column = start if matrix.is_column else places[-1]
+    return np.asarray(value[row, column])[..., None, None]
 
 
 def _power(base: Array, exponent: float) -> Array:

@@ -196,11 +196,15 @@ class Lowering:
             return self._number(float(evaluate(node, {}, self.sizes).item()))
         shape = self._stored_shape(node)
         if node.operation == "ones":
-            return Operand(self._named(f"ones_{'_'.join(map(str, shape))}", f"ones({shape}, dtype)"))
+            return Operand(
+                self._named(f"ones_{'_'.join(map(str, shape))}", f"ones({shape}, dtype)")
+            )
         if node.operation == "identity":
             return Operand(self._named(f"identity_{shape[0]}", f"eye({shape[0]}, dtype=dtype)"))
         if node.operation == "zero":
-            return Operand(self._named(f"zeros_{'_'.join(map(str, shape))}", f"zeros({shape}, dtype)"))
+            return Operand(
+                self._named(f"zeros_{'_'.join(map(str, shape))}", f"zeros({shape}, dtype)")
+            )
         return None
 
     def _number(self, value: float) -> Operand:
@@ -295,7 +299,10 @@ class Lowering:
         function = node.data
         assert isinstance(function, Function)
         if function == LOG_ONE_PLUS_EXP:
-            operands = [self._number(0.0), _oriented(self.lower(node.arguments[0]), _is_batch(node))]
+            operands = [
+                self._number(0.0),
+                _oriented(self.lower(node.arguments[0]), _is_batch(node)),
+            ]
             call = "{out} = logaddexp({0}, {1})" if node.is_scalar else "logaddexp({0}, {1}, {out})"
             return self._emit(call, operands, node, target, in_place=True)
         written = function.implementation

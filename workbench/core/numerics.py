@@ -201,9 +201,15 @@ def _over_one_denominator(expression: Expression) -> Expression:
     """`1 − 1/D` as `(D − 1) / D`."""
     for term in expression.arguments:
         for factor in term.arguments if term.operation == "multiply" else (term,):
-            if factor.operation == "power" and isinstance(factor.data, Fraction) and factor.data < 0:
+            if (
+                factor.operation == "power"
+                and isinstance(factor.data, Fraction)
+                and factor.data < 0
+            ):
                 whole = power(factor, -1)
-                return multiply(add(*(expand(multiply(t, whole)) for t in expression.arguments)), factor)
+                return multiply(
+                    add(*(expand(multiply(t, whole)) for t in expression.arguments)), factor
+                )
     return expression
 
 

@@ -127,7 +127,7 @@ def rectifies(function: Function) -> bool:
     """Tell whether a function bends at 0 and lets less through on the left, as relu does.
 
     >>> from workbench.calculus.functions import ABS, TANH
-    >>> rectifies(ABS), rectifies(TANH)
+    >>> rectifies(Function("magnitude", ABS(VARIABLE), kinks=(0.0,))), rectifies(TANH)
     (False, False)
     """
     if 0.0 not in function.kinks or function.formula is None or function.columnwise:

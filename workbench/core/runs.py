@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -74,7 +75,7 @@ class RunWriter:
     ):
         require_place(path, force=force)
         self.path = Path(os.path.realpath(path))
-        self._unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}.unfinished")
+        self._unfinished = self.path.with_name(f"{self.path.name}.{token_hex(4)}.unfinished")
         self._force = force
         self._training = training
         self._settings = _description(training, source, plugin_files)
@@ -215,7 +216,7 @@ def save_parameters(path: Path, parameters: Parameters) -> None:
     >>> np.load(path)["W1"].shape
     (2, 3)
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    temporary = path.with_name(f"{path.name}.{token_hex(4)}.unfinished")
     arrays: dict[str, Any] = dict(parameters)
     try:
         with temporary.open("wb") as stream:

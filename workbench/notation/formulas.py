@@ -49,7 +49,9 @@ _TOKEN = re.compile(
     r"|(?P<name>[^\W\d]\w*)"
     r"|(?P<operator>\*\*|>=|<=|[-+*/^(),<>]))"
 )
-_SPELLINGS = str.maketrans({"−": "-", "·": "*", "×": "*", "⊙": "*", "π": "pi", "≥": ">=", "≤": "<="})
+_SPELLINGS = str.maketrans(
+    {"−": "-", "·": "*", "×": "*", "⊙": "*", "π": "pi", "≥": ">=", "≤": "<="}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,9 +206,7 @@ class Renderer(ABC):
     def _quotient_of(self, factors: Sequence[Expression], elementwise: bool) -> Piece:
         """Factors with negative powers go below the line."""
         above = [factor for factor in factors if not _is_reciprocal(factor)]
-        below = [
-            power(f.arguments[0], -_exponent(f)) for f in factors if _is_reciprocal(f)
-        ]
+        below = [power(f.arguments[0], -_exponent(f)) for f in factors if _is_reciprocal(f)]
         fractions = [f.number for f in above if f.number is not None]
         if below and fractions:
             above = [f for f in above if f.number is None]
@@ -234,7 +232,7 @@ class Renderer(ABC):
             if factor.operation == "matmul" and place == len(factors) - 1 and not elementwise:
                 texts.append(piece.text)
                 continue
-            loose = piece.level < level or factor.operation == "multiply"
+            loose = piece.level < level or factor.operation in ("multiply", "matmul", "kron")
             is_partial = factor.operation == "jacobian"
             texts.append(self.parenthesise(piece.text) if loose and not is_partial else piece.text)
         return Piece(sign.join(texts), PRODUCT)
@@ -308,10 +306,12 @@ class Renderer(ABC):
             sides.append(self.call(self.special("vec"), text) if is_matrix else text)
         return self.partial(*sides)
 
+    _numerator_jacobian = _jacobian
+
     def _derivative(self, node: Expression) -> Piece:
         operator = self.partial("", "z")
         inner = self.held(node.arguments[0], POWER)
-        return Piece(operator.text + self.product_sign + inner, PREFIX)
+        return Piece(operator.text + self.product_sign + inner, SUM)
 
     def _entry(self, node: Expression) -> Piece:
         assert isinstance(node.data, tuple)

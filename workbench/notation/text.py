@@ -95,3 +95,12 @@ def text(expression: Expression) -> str:
     '(1 + z)²'
     """
     return _RENDERER.render(expression)
+
+
+def symbol_text(name: str) -> str:
+    """A symbol's name as it is shown.
+
+    >>> symbol_text("W12"), symbol_text("m_1")
+    ('W₁₂', 'm₁')
+    """
+    return _RENDERER.name(name)

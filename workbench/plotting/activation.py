@@ -10,14 +10,16 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
 from numpy.typing import NDArray
 
 from workbench.calculus.dimensions import Dimension
-from workbench.calculus.expressions import Kind, symbol
+from workbench.calculus.expressions import Expression, Kind, symbol
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.slopes import OUTPUT, column_pullback, slope
 from workbench.core.evaluate import evaluate
 from workbench.errors import InputError
+from workbench.notation.latex import latex
 from workbench.notation.text import text
 from workbench.plotting.style import (
     GREY,
@@ -152,7 +154,17 @@ def _pieces(ends: tuple[float, float], kinks: Sequence[float]) -> Points:
 
 def _label(function: Function) -> str:
     call = f"{function.name}(z)"
-    formula = call if function.formula is None else text(function.formula)
-    named = call if formula == call else f"{call} = {formula}"
     note = f", first of {COLUMN_LENGTH} entries, the others 0" if function.columnwise else ""
-    return named + note
+    if function.formula is None or text(function.formula) == call:
+        return call + note
+    return f"{call} = {_formula(function.formula)}{note}"
+
+
+def _formula(formula: Expression) -> str:
+    """A formula as mathematical text, or plain where Matplotlib cannot set it, as with cases."""
+    written = f"${latex(formula)}$".replace(r"\frac", r"\dfrac")
+    try:
+        MathTextParser("path").parse(written)
+    except ValueError:
+        return text(formula)
+    return written

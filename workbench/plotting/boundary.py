@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from workbench.core.data import Dataset, Preparation
 from workbench.core.samples import chosen_classes
 from workbench.errors import InputError
-from workbench.plotting.style import COLOURS, SEQUENTIAL, legend_below, require_at_most, style
+from workbench.plotting.style import (
+    COLOURS,
+    SEQUENTIAL,
+    legend_below,
+    plain,
+    require_at_most,
+    style,
+)
 
 POINTS = 201
 """How many points the plane has in each direction."""
@@ -105,10 +112,13 @@ def boundary_figure(
                 if preparation.classes is not None:
                     _draw_threshold(axes, plane)
         for axes in figure.axes[: count if preparation.classes is None else 1]:
-            axes.set(xlabel=preparation.input_names[0], ylabel=preparation.input_names[1])
+            axes.set(xlabel=plain(preparation.input_names[0]))
+            axes.set(ylabel=plain(preparation.input_names[1]))
             axes.grid(visible=False)
-            if data is not None:
-                _draw_points(axes, data, preparation.classes)
+            if data is not None and preparation.classes is not None:
+                _draw_classes(axes, data, preparation.classes)
+            elif data is not None:
+                _draw_numbers(axes, data, figure.axes.index(axes))
         if preparation.classes is not None:
             legend_below(figure, columns=4)
     return figure
@@ -143,7 +153,7 @@ def _draw_regions(axes: Axes, plane: Plane, classes: tuple[str, ...]) -> None:
         alpha=0.4,
     )
     for place, name in enumerate(classes):
-        axes.plot([], [], "s", color=COLOURS[place], alpha=0.4, label=f"answers {name}")
+        axes.plot([], [], "s", color=COLOURS[place], alpha=0.4, label=f"answers {plain(name)}")
 
 
 def _draw_output(figure: Figure, axes: Axes, plane: Plane, place: int, title: str) -> None:
@@ -155,7 +165,7 @@ def _draw_output(figure: Figure, axes: Axes, plane: Plane, place: int, title: st
         cmap=SEQUENTIAL,
     )
     figure.colorbar(image, ax=axes)
-    axes.set_title(title)
+    axes.set_title(plain(title))
 
 
 def _draw_threshold(axes: Axes, plane: Plane) -> None:
@@ -166,14 +176,26 @@ def _draw_threshold(axes: Axes, plane: Plane) -> None:
         axes.contour(right_way, up, output, levels=[THRESHOLD], colors="white", linewidths=1.5)
 
 
-def _draw_points(axes: Axes, data: Dataset, classes: tuple[str, ...] | None) -> None:
-    """Draw the data, a colour for each of their own classes that is one of the run's."""
-    if classes is None or data.classes is None:
-        axes.plot(*data.inputs.T, "o", color="white", markeredgecolor="black")
-        return
-    for place, name in enumerate(data.classes):
+def _draw_classes(axes: Axes, data: Dataset, classes: tuple[str, ...]) -> None:
+    for place, name in enumerate(data.classes or ()):
         if name not in classes:
-            raise InputError(f"{data.source} has the class {name!r}; the run knows only {classes}")
+            known = ", ".join(classes)
+            raise InputError(f"{data.source} has the class {name!r}; the run knows {known}")
         points = data.inputs[data.targets[:, place] == 1]
         colour = COLOURS[classes.index(name) % len(COLOURS)]
-        axes.plot(*points.T, "o", color=colour, markeredgecolor="white", label=f"is {name}")
+        label = f"is {plain(name)}"
+        axes.plot(*points.T, "o", color=colour, markeredgecolor="white", label=label)
+
+
+def _draw_numbers(axes: Axes, data: Dataset, place: int) -> None:
+    """Draw the data in the colours of the outputs: where they agree, a point is hard to see."""
+    low, high = axes.images[0].get_clim()
+    axes.scatter(
+        data.inputs[:, 0],
+        data.inputs[:, 1],
+        c=data.targets[:, place],
+        vmin=low,
+        vmax=high,
+        cmap=SEQUENTIAL,
+        edgecolors="white",
+    )

@@ -40,7 +40,7 @@ PANEL_WIDTH = 2.6
 MARGIN = 1.5
 """Inches for the texts above and below the patterns."""
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
 
 Pattern = NDArray[np.bool_]
 

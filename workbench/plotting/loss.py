@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from workbench.errors import InputError
-from workbench.plotting.style import COLOURS, legend_below, require_at_most, style
+from workbench.plotting.style import COLOURS, legend_below, plain, require_at_most, style
 
 EXPECTED = 'expected a JSON object with "epoch" and "loss", as workbench train prints'
 PLOTTED = ("epoch", "loss", "validation_loss", "accuracy", "validation_accuracy")
@@ -107,7 +107,7 @@ def _draw(axes: Axes, history: History, key: str, index: int, *, alone: bool) ->
     marker = "o" if len(epochs) <= FEW_RECORDS else ""
     for part, column in (("training", key), ("validation", f"validation_{key}")):
         if history.has(column):
-            label = part if alone else f"{history.name}, {part}"
+            label = part if alone else f"{part}, {plain(history.name)}"
             line = "-" if part == "training" else "--"
             values = history.columns[column]
             axes.plot(epochs, values, line, color=COLOURS[index], marker=marker, label=label)

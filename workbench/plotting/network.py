@@ -110,7 +110,7 @@ def run_once(
 
 def _column(what: str, given: Sequence[float], width: int) -> Array:
     if len(given) != width:
-        raise InputError(f"the network takes {width} {what}, not {len(given)}")
+        raise InputError(f"expected {what}: {width}, as the network has; given: {len(given)}")
     if not np.isfinite(given).all():
         raise InputError(f"{what} {', '.join(map(str, given))}: expected finite numbers")
     return np.array(given, dtype=float)
@@ -253,12 +253,14 @@ def _draw_layer(axes: Axes, layer: _Layer, place: int, once: Pass) -> None:
 
 def _draw_loss(axes: Axes, layer: _Layer, once: Pass) -> None:
     end = layer.horizontal + 1.6, 0.0
-    targets = once.values["y"][:, 0]
+    targets = once.values.get("y")
     for slot in range(layer.shown):
         start = layer.position(slot)
         axes.plot([start[0], end[0]], [start[1], end[1]], color=GREY, linewidth=1, zorder=1)
         name = "y" if layer.width == 1 else f"y_{{{slot}}}"
-        _write(axes, _between(start, end, 0.5), f"${name}$ = {_text(targets[slot])}")
+        if targets is not None:
+            label = f"${name}$ = {_text(targets[slot, 0])}"
+            _write(axes, _between(start, end, 0.5), label)
     _write(axes, end, f"$L$ = {_text(once.values['L'][0, 0])}", fontsize=10)
 
 

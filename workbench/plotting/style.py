@@ -105,6 +105,15 @@ def legend_below(figure: Figure, columns: int) -> None:
     )
 
 
+def plain(text: str) -> str:
+    """A text of the user's as it stands: a $ in it begins no mathematics.
+
+    >>> print(plain("price in $"))
+    price in \\$
+    """
+    return text.replace("$", r"\$")
+
+
 def mathematical(symbol: Expression) -> str:
     """A symbol as mathematical text: W1 is W with the index 1.
 

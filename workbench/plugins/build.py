@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 from workbench.calculus.derivation import Strategy
-from workbench.calculus.expressions import Expression
+from workbench.calculus.expressions import Expression, number
 from workbench.calculus.functions import (
     COLUMN_VARIABLE,
     PRIMITIVES,
@@ -15,8 +15,12 @@ from workbench.calculus.functions import (
     Implementation,
 )
 from workbench.calculus.network import PREDICTION, TARGET, LossFunction, Network
-from workbench.errors import InputError
+from workbench.calculus.pullbacks import gradients
+from workbench.calculus.simplify import common_factors, merge_branches
+from workbench.calculus.slopes import column_jacobian_stages, slope
+from workbench.errors import InputError, WorkbenchError
 from workbench.notation.formulas import mentions, parse_formula
+from workbench.notation.text import text
 from workbench.plugins.records import Activation, JacobianStrategy, Loss
 from workbench.plugins.registry import Registry
 
@@ -132,6 +136,29 @@ def _strategy(record: JacobianStrategy) -> Strategy:
         return rule(node, index) if rule is not None else None
 
     return Strategy(record.name, jacobian)
+
+
+def derivative_text(record: Activation | Loss, registry: Registry) -> str:
+    """The derivative of an activation, or of a loss by its output, in Unicode.
+
+    A formula that cannot be read gives the reason instead.
+
+    >>> from workbench.plugins.registry import load_registry
+    >>> registry = load_registry()
+    >>> derivative_text(registry.activation("sigmoid"), registry)
+    'σ(z) (1 − σ(z))'
+    """
+    try:
+        if isinstance(record, Loss):
+            loss = build_loss(record.name, registry)
+            (gradient,) = gradients(loss.formula, [PREDICTION], number(1))
+            return text(merge_branches(common_factors(gradient)))
+        function = build_function(record.name, registry)
+        if function.columnwise:
+            return text(column_jacobian_stages(function)[1][-1].expression)
+        return text(slope(function).stages[-1].expression)
+    except WorkbenchError as error:
+        return f"({error})"
 
 
 DEFAULT_ACTIVATION = "sigmoid"

@@ -1,0 +1,189 @@
+"""A derivation as a document: sections of numbered lines, in no particular format yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from workbench.calculus.derivation import Derivation, Detail, Step
+from workbench.calculus.dimensions import Shape
+from workbench.calculus.expressions import Expression
+from workbench.calculus.layout import Layout
+from workbench.notation.text import symbol_text, text
+
+EQUATIONS = "Equations"
+RESULTS = "Results"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: equal sides, what rule gives it, what it rests on.
+
+    Attributes
+    ----------
+    label : `25` for a step of one line, `25.2` for the second line of step 25; empty in results.
+    left : what the line is about; on later lines of a step it is repeated in `sides` only.
+    is_continuation : whether the left side stands on an earlier line.
+    """
+
+    label: str
+    left: tuple[Expression, ...]
+    right: Expression
+    rule: str
+    why: str
+    refs: tuple[int, ...]
+    shape: Shape
+    is_continuation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and its lines."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything a format needs.
+
+    Attributes
+    ----------
+    title : what is derived.
+    notes : conventions and assumptions, one sentence each.
+    sections : in the order of reading.
+    closing : how the steps were checked, one sentence.
+    """
+
+    title: str
+    notes: tuple[str, ...]
+    sections: tuple[Section, ...]
+    closing: str
+
+
+def document(
+    derivation: Derivation, title: str, layout: Layout, detail: Detail = Detail.PAPER
+) -> Document:
+    """Arrange a derivation for reading.
+
+    With `Detail.BRIEF` only the equations and the results are kept.
+    """
+    grouped: dict[str, list[Line]] = {}
+    for step in derivation.steps:
+        if detail > Detail.BRIEF or step.section == EQUATIONS:
+            grouped.setdefault(step.section, []).extend(_lines(step))
+    sections = [Section(heading, tuple(lines)) for heading, lines in grouped.items()]
+    sections.append(Section(RESULTS, tuple(_results(derivation))))
+    return Document(title, tuple(_notes(derivation, layout)), tuple(sections), closing(derivation))
+
+
+def _lines(step: Step) -> list[Line]:
+    left = (step.goal,) if step.name is None else (step.name, step.goal)
+    lines = []
+    for place, stage in enumerate(step.stages, start=1):
+        label = str(step.id) if len(step.stages) == 1 else f"{step.id}.{place}"
+        refs = step.refs if place == len(step.stages) or len(step.stages) == 1 else ()
+        lines.append(
+            Line(
+                label,
+                left,
+                stage.expression,
+                stage.rule,
+                stage.why,
+                refs,
+                step.goal.shape,
+                place > 1,
+            )
+        )
+    return lines
+
+
+def _results(derivation: Derivation) -> list[Line]:
+    """Named gradients first, each before those that use it, then the gradients asked for."""
+    named = [step for step in derivation.steps if step.name is not None]
+    return [
+        Line(
+            "",
+            (step.goal,) if step.name is None else (step.name, step.goal),
+            step.result,
+            "",
+            "",
+            (step.id,),
+            step.goal.shape,
+        )
+        for step in (*named, *derivation.results)
+    ]
+
+
+def _notes(derivation: Derivation, layout: Layout) -> list[str]:
+    rows = "its variable" if layout is Layout.DENOMINATOR else "its variable, transposed"
+    side = "right to left" if layout is Layout.DENOMINATOR else "left to right"
+    notes = []
+    if any(not symbol.is_scalar for symbol in derivation.system.symbols):
+        notes.append(
+            f"{layout.value.capitalize()} layout: the gradient of a scalar has the shape of {rows}; "
+            f"the chain rule reads from {side}. vec stacks columns. "
+            f"Strategy: {derivation.strategy.name}."
+        )
+        notes.append("Sizes: " + "; ".join(_sizes(derivation)) + ".")
+    for left, right in derivation.system.assumptions:
+        notes.append(f"Assumed of the target: {text(left)} = {text(right)}.")
+    return notes
+
+
+def _sizes(derivation: Derivation) -> list[str]:
+    sizes = derivation.system.sizes
+    shown = [f"{symbol_text(symbol)} = {size}" for symbol, size in sizes.items()]
+    if len(shown) > 8:
+        shown = [*shown[:4], "…", *shown[-2:]]
+    if any("B" in d.names for s in derivation.system.symbols for d in s.shape):
+        shown.append("B samples, one a column")
+    return shown
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as people write it, `m₂×m₁`.
+
+    >>> from workbench.calculus.dimensions import ONE, Dimension
+    >>> shape_text((Dimension.named("m_1"), ONE))
+    'm₁×1'
+    """
+
+    def one(dimension_names: Sequence[str], factor: int) -> str:
+        parts = [] if factor == 1 and dimension_names else [str(factor)]
+        return "·".join([*parts, *(symbol_text(n) for n in dimension_names)])
+
+    return "×".join(one(dimension.names, dimension.factor) for dimension in shape)
+
+
+def closing(derivation: Derivation) -> str:
+    """How many steps were checked, at which sizes, and the worst relative error."""
+    checks = [step.check for step in derivation.steps if step.check is not None]
+    if not checks:
+        return "No step has been checked by numbers."
+    failed = derivation.failed
+    worst = max(check.max_relative_error for check in checks)
+    first = checks[0]
+    verdict = (
+        "all passed"
+        if not failed
+        else f"{len(failed)} failed: " + ", ".join(f"({step.id})" for step in failed)
+    )
+    return (
+        f"{len(checks)} steps checked by numbers with seeds "
+        f"{', '.join(map(str, first.seeds))}{_drawn_sizes(first.sizes)}: {verdict}, "
+        f"worst relative error {worst:.1e}."
+    )
+
+
+def _drawn_sizes(sizes: Sequence[Mapping[str, int]]) -> str:
+    if not sizes or not sizes[0]:
+        return ""
+    names = list(sizes[0])
+    shown = names if len(names) <= 5 else names[:4]
+    more = "" if len(names) <= 5 else ", …"
+    draws = " and ".join(
+        "(" + ", ".join(f"{symbol_text(n)}={draw[n]}" for n in shown) + more + ")" for draw in sizes
+    )
+    return f" at sizes {draws}"

@@ -1,0 +1,219 @@
+"""A derivation in the formats that people and programs read: text, LaTeX, Markdown, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
+
+from workbench.calculus.derivation import Check, Derivation, Step, variable_of
+from workbench.calculus.expressions import Expression
+from workbench.notation.document import Document, Line, Section, shape_text
+from workbench.notation.latex import latex
+from workbench.notation.text import text
+
+WIDEST_FORMULA = 58
+"""Rules stand in a column behind formulas up to this wide."""
+
+
+def as_text(document: Document, *, reasons: bool = False) -> str:
+    """A document for a terminal; with `reasons`, why each rule applies is told as well."""
+    blocks = [_underlined(document.title, "=")]
+    blocks.extend(fill(note, 100) for note in document.notes)
+    for section in document.sections:
+        lines = [_underlined(section.title, "-"), ""]
+        lines.extend(_text_lines(section, reasons))
+        blocks.append("\n".join(lines))
+    blocks.append(fill(document.closing, 100))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _underlined(title: str, mark: str) -> str:
+    return f"{title}\n{mark * len(title)}"
+
+
+def _text_lines(section: Section, reasons: bool) -> list[str]:
+    labels = max((len(line.label) for line in section.lines), default=0) + 2
+    rows = [(line, _text_formula(line)) for line in section.lines]
+    width = min(max((len(formula) for _, formula in rows), default=0), WIDEST_FORMULA)
+    found = []
+    for line, formula in rows:
+        label = f"({line.label})".rjust(labels) if line.label else " " * (labels - 2)
+        found.append(f"  {label} {formula.ljust(width)}  {_remark(line, reasons)}".rstrip())
+    return found
+
+
+def _text_formula(line: Line) -> str:
+    left = " = ".join(text(side) for side in line.left)
+    if line.is_continuation:
+        left = " " * len(left)
+    return f"{left} = {text(line.right)}"
+
+
+def _remark(line: Line, reasons: bool) -> str:
+    shape = "" if line.is_continuation or _is_scalar(line) else f"[{shape_text(line.shape)}]"
+    rule = f"{line.rule}: {line.why}" if reasons and line.why else line.rule
+    refs = "from " + ", ".join(f"({ref})" for ref in line.refs) if line.refs else ""
+    return "  ".join(part for part in (shape, rule, refs) if part)
+
+
+def _is_scalar(line: Line) -> bool:
+    return not any(dimension.names for dimension in line.shape)
+
+
+_PREAMBLE = r"""\documentclass[11pt]{article}
+\usepackage[a4paper, landscape, margin=20mm]{geometry}
+\usepackage{amsmath, amssymb}
+\setlength{\parindent}{0pt}
+\allowdisplaybreaks
+\begin{document}
+"""
+
+
+def as_latex(documents: Sequence[Document], *, fragment: bool = False) -> str:
+    """A LaTeX document, or with `fragment` its `align*` environments alone."""
+    if fragment:
+        return "\n".join(_align(section) for d in documents for section in d.sections) + "\n"
+    parts = [_PREAMBLE.rstrip()]
+    for document in documents:
+        parts.append(rf"\section*{{{_escaped(document.title)}}}")
+        parts.extend(_escaped(note) + r"\par" for note in document.notes)
+        for section in document.sections:
+            parts.append(rf"\subsection*{{{_escaped(section.title)}}}")
+            parts.append(_align(section))
+        parts.append(_escaped(document.closing))
+    return "\n".join([*parts, r"\end{document}"]) + "\n"
+
+
+def _align(section: Section) -> str:
+    rows = []
+    for line in section.lines:
+        left = " = ".join(latex(side) for side in line.left)
+        shown = "" if line.is_continuation else left
+        remark = _latex_remark(line)
+        tag = rf" \tag{{{line.label}}}" if line.label else ""
+        rows.append(f"{shown} &= {latex(line.right)}{remark}{tag}")
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
+def _latex_remark(line: Line) -> str:
+    refs = ", ".join(f"({ref})" for ref in line.refs)
+    words = "; ".join(part for part in (line.rule, refs) if part)
+    return rf" && \text{{{_escaped(words)}}}" if words else " &&"
+
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "…": r"\ldots{}",
+    "×": r"$\times$",
+    "′": r"$'$",
+    "𝟏": r"$\mathbf{1}$",
+    "ᵀ": r"$^{\top}$",
+    **{mark: f"$_{place}$" for place, mark in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+}
+
+
+def _escaped(words: str) -> str:
+    return "".join(_ESCAPES.get(character, character) for character in words)
+
+
+def as_markdown(document: Document) -> str:
+    """Markdown whose mathematics GitHub and Jupyter show."""
+    parts = [f"# {document.title}", *document.notes]
+    for section in document.sections:
+        parts.append(f"## {section.title}")
+        parts.extend(_markdown_steps(section))
+    return "\n\n".join([*parts, document.closing]) + "\n"
+
+
+def _markdown_steps(section: Section) -> list[str]:
+    groups: list[list[Line]] = []
+    for line in section.lines:
+        if line.is_continuation:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return [_markdown_step(group) for group in groups]
+
+
+def _markdown_step(lines: Sequence[Line]) -> str:
+    rows = []
+    for line in lines:
+        left = "" if line.is_continuation else " = ".join(latex(side) for side in line.left)
+        label = rf" && \text{{({line.label})}}" if line.label else ""
+        rule = rf" && \text{{{_escaped(line.rule)}}}" if line.rule else ""
+        rows.append(rf"{left} &= {latex(line.right)}{rule}{label}")
+    body = " \\\\\n".join(rows)
+    refs = ", ".join(f"({ref})" for ref in lines[-1].refs)
+    block = f"$$\n\\begin{{aligned}}\n{body}\n\\end{{aligned}}\n$$"
+    return f"{block}\n\nfrom {refs}" if refs else block
+
+
+def as_json(derivation: Derivation, **about: Any) -> str:
+    """The steps and the gradients as one JSON object.
+
+    Parameters
+    ----------
+    about : what else the object says first (the network, the loss, the form …).
+    """
+    gradients = {
+        variable_of(step.goal).symbol.name: {
+            "text": text(step.result),
+            "latex": latex(step.result),
+            "shape": shape_text(step.goal.shape),
+            "step": step.id,
+        }
+        for step in derivation.results
+    }
+    steps = [_json_step(step) for step in derivation.steps]
+    content = {**about, "steps": steps, "gradients": gradients}
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _json_step(step: Step) -> dict[str, Any]:
+    return {
+        "id": step.id,
+        "section": step.section,
+        "goal": _both(step.goal),
+        "name": _both(step.name) if step.name is not None else None,
+        "rule": step.stages[-1].rule,
+        "before": _both(step.stages[0].expression),
+        "after": _both(step.result),
+        "why": step.stages[-1].why,
+        "stages": [
+            {**_both(s.expression), "rule": s.rule, "why": s.why} for s in step.stages
+        ],
+        "shapes": {
+            "goal": shape_text(step.goal.shape),
+            "after": shape_text(step.result.shape),
+        },
+        "refs": list(step.refs),
+        "check": _json_check(step.check),
+    }
+
+
+def _both(expression: Expression) -> dict[str, str]:
+    return {"text": text(expression), "latex": latex(expression)}
+
+
+def _json_check(check: Check | None) -> dict[str, Any] | None:
+    if check is None:
+        return None
+    finite = check.max_relative_error < float("inf")
+    return {
+        "passed": check.passed,
+        "max_relative_error": check.max_relative_error if finite else None,
+        "seeds": list(check.seeds),
+        "sizes": [dict(draw) for draw in check.sizes],
+    }
+

@@ -1,0 +1,105 @@
+r"""Mathematics in LaTeX: `\frac{\partial L}{\partial W_{2}} = \delta_{2} x_{1}^{\top}`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from workbench.calculus.expressions import Expression
+from workbench.calculus.functions import Function
+from workbench.notation.render import ATOM, POWER, Piece, Renderer, split_name
+
+_LETTERS = {"delta": r"\delta", "Delta": r"\Delta", "pi": r"\pi"}
+_SPECIAL = {
+    "ones": r"\mathbf{1}",
+    "at_least": r"\ge",
+    "max": r"\max",
+    "min": r"\min",
+    "sum": r"\operatorname{sum}",
+    "vec": r"\operatorname{vec}",
+}
+
+
+class LatexRenderer(Renderer):
+    """LaTeX, for amsmath and for MathJax."""
+
+    minus = "-"
+    product_sign = r"\, "
+    chain_sign = r" \cdot "
+    hadamard_sign = r" \odot "
+    kron_sign = r" \otimes "
+
+    def parenthesise(self, text: str) -> str:
+        return rf"\left({text}\right)"
+
+    def name(self, name: str) -> str:
+        letter, subscript = split_name(name)
+        shown = _LETTERS.get(letter, letter)
+        return f"{shown}_{{{subscript}}}" if subscript else shown
+
+    def fraction_number(self, value: Fraction) -> Piece:
+        if value.denominator == 1:
+            return Piece(str(value), ATOM)
+        return Piece(rf"\tfrac{{{value.numerator}}}{{{value.denominator}}}", ATOM)
+
+    def quotient(self, above: Piece, below: Piece, elementwise: bool) -> Piece:
+        return Piece(rf"\frac{{{above.text}}}{{{below.text}}}", POWER)
+
+    def superscript(self, base: str, exponent: Fraction) -> Piece:
+        return Piece(f"{base}^{{{exponent}}}", POWER)
+
+    def root(self, radicand: str) -> Piece:
+        return Piece(rf"\sqrt{{{radicand}}}", ATOM)
+
+    def transposed(self, base: str) -> str:
+        return base + r"^{\top}"
+
+    def exponential(self, exponent: Expression) -> Piece:
+        return Piece(f"e^{{{self.render(exponent)}}}", POWER)
+
+    def call(self, function: str, inner: str) -> str:
+        known = {"diag", "devec", "diagonal"}
+        shown = rf"\operatorname{{{function}}}" if function in known else function
+        return rf"{shown}\left({inner}\right)"
+
+    def function(self, function: Function) -> str:
+        return (function.latex or rf"\operatorname{{{function.name}}}") + "'" * function.order
+
+    def partial(self, of: str, by: str) -> Piece:
+        if not of:
+            return Piece(rf"\frac{{d}}{{d{by}}}", ATOM)
+        return Piece(rf"\frac{{\partial {of}}}{{\partial {by}}}", ATOM)
+
+    def indexed(self, base: str, indices: Sequence[str]) -> str:
+        return f"{{{base}}}^{{({','.join(indices)})}}"
+
+    def summation(self, index: str, body: str) -> str:
+        return rf"\sum_{{{index}}} {body}"
+
+    def kronecker_delta(self, indices: Sequence[str]) -> str:
+        return rf"\delta_{{{''.join(indices)}}}"
+
+    def cases(self, condition: str, yes: str, no: str) -> Piece:
+        body = rf"{yes} & \text{{if }} {condition} \\ {no} & \text{{else}}"
+        return Piece(rf"\begin{{cases}} {body} \end{{cases}}", ATOM)
+
+    def special(self, what: str, detail: str = "") -> str:
+        if what == "absolute":
+            return rf"\left\lvert {detail} \right\rvert"
+        if what == "identity":
+            return f"I_{{{detail}}}"
+        return _SPECIAL[what]
+
+
+_RENDERER = LatexRenderer()
+
+
+def latex(expression: Expression) -> str:
+    r"""An expression in LaTeX.
+
+    >>> from workbench.calculus.algebra import power
+    >>> from workbench.calculus.functions import VARIABLE
+    >>> latex(power(VARIABLE, -2))
+    '\\frac{1}{z^{2}}'
+    """
+    return _RENDERER.render(expression)
