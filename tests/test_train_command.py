@@ -125,19 +125,19 @@ def test_two_classes_of_one_output(tmp_path: Path, capsys: Capture) -> None:
         assert record["prediction"] == ("1" if record["1"] >= 0.5 else "0")
 
 
-def test_a_plugin_file_of_training_is_found_again_or_named(tmp_path: Path, capsys: Capture) -> None:
-    plugin, elsewhere = tmp_path / "squash.py", tmp_path / "elsewhere" / "squash.py"
+def test_a_plugin_file_of_training_runs_only_if_named(tmp_path: Path, capsys: Capture) -> None:
+    plugin = tmp_path / "squash.py"
     plugin.write_text(PLUGIN)
     arguments = "2-3:squash-1", XOR, "--epochs", "1", "--run", tmp_path / "run"
     assert workbench("train", *arguments, "--plugin", plugin) == 0
-    assert workbench("predict", tmp_path / "run", XOR) == 0
-    elsewhere.parent.mkdir()
-    plugin.rename(elsewhere)
     capsys.readouterr()
     assert workbench("predict", tmp_path / "run", XOR) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert f"trained with the plugin file {plugin}, which is not there" in told.err
+    assert f"trained with the plugin file {plugin}; a plugin file is a program" in told.err
+    elsewhere = tmp_path / "elsewhere" / "squash.py"
+    elsewhere.parent.mkdir()
+    plugin.rename(elsewhere)
     assert workbench("predict", tmp_path / "run", XOR, "--plugin", elsewhere) == 0
 
 

@@ -18,16 +18,12 @@ from workbench.plugins.hookspecs import hookimpl
 from workbench.plugins.records import Activation, JacobianStrategy, Loss
 
 if TYPE_CHECKING:
-    from workbench.api import Derivation, derive, network, program
+    from workbench.api import Derivation, Model, derive, gradcheck, load, network, program, train
     from workbench.core.program import Program
 
-_LAZY = {
-    "Derivation": "workbench.api",
-    "Program": "workbench.core.program",
-    "derive": "workbench.api",
-    "network": "workbench.api",
-    "program": "workbench.api",
-}
+_FROM_API = frozenset(
+    ("Derivation", "Model", "Program", "derive", "gradcheck", "load", "network", "program", "train")
+)
 
 __all__ = [
     "Activation",
@@ -38,20 +34,24 @@ __all__ = [
     "JacobianStrategy",
     "Layout",
     "Loss",
+    "Model",
     "Network",
     "Program",
     "WorkbenchError",
     "derive",
+    "gradcheck",
     "hookimpl",
+    "load",
     "network",
     "program",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _FROM_API:
         raise AttributeError(f"module 'workbench' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    return getattr(import_module("workbench.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,5 +6,5 @@ swish = Activation(
     name="swish",
     formula="z * sigmoid(z)",
     aliases=("silu",),
-    description="Swish, also called SiLU. Hendrycks & Gimpel (2016); Ramachandran, Zoph & Le (2017).",
+    description="Also called SiLU. Hendrycks & Gimpel (2016); Ramachandran et al. (2017).",
 )

@@ -244,9 +244,9 @@ def total(expression: Expression) -> Expression:
     scalars, matrix = split_scalars(expression)
     if scalars and matrix is not None:
         return multiply(*scalars, total(matrix))
-    if expression.operation == "matmul" and expression.arguments[0].operation == "ones":
-        if expression.shape[0] == ONE:
-            return total(matmul(*expression.arguments[1:]))
+    is_row_of_sums = expression.operation == "matmul" and expression.shape[0] == ONE
+    if is_row_of_sums and expression.arguments[0].operation == "ones":
+        return total(matmul(*expression.arguments[1:]))
     return make("sum", (expression,), None, SCALAR)
 
 

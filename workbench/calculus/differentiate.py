@@ -216,9 +216,7 @@ class _Differentiation:
             stages.append(Stage(expanded, "expand", "put in the derivative of the function"))
         return stages
 
-    def _local_by_entries(
-        self, equation: Equation, variable: Expression
-    ) -> tuple[int, Expression]:
+    def _local_by_entries(self, equation: Equation, variable: Expression) -> tuple[int, Expression]:
         outer, inner = _free_indices(equation.left, variable)
         fresh = "".join(letter for letter in "lnst" if letter not in outer)
         body = by_entries(equation.right, outer, fresh)
@@ -440,7 +438,7 @@ def _column_jacobian(equation: Equation) -> Expression:
 
 
 def _rules_on_the_way(right: Expression, variable: Expression) -> tuple[str, str]:
-    """The names and the statements of the rules between a variable and the root, outermost first."""
+    """Names and statements of the rules between a variable and the root, outermost first."""
     below = {node for node in walk(right) if variable in symbols_of(node) and node is not variable}
     found: dict[str, str] = {}
     for node in reversed([node for node in walk(right) if node in below]):

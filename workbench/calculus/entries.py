@@ -255,7 +255,10 @@ def recover(body: Expression, row: str, column: str, shape: Shape) -> Expression
         terms = [recover(term, row, column, shape) for term in body.arguments]
         return add(*(t for t in terms if t is not None)) if all(terms) else None
     factors = body.arguments if body.operation == "multiply" else (body,)
-    left, right, square, scalars = [], [], [], []
+    left: list[Expression | None] = []
+    right: list[Expression | None] = []
+    square: list[Expression | None] = []
+    scalars: list[Expression] = []
     for factor in factors:
         if factor.operation == "delta" and set(_indices(factor)) == {row, column}:
             square.append(identity(shape[0]))

@@ -18,7 +18,7 @@ from workbench.calculus.expressions import Expression, Kind, make, symbol, trans
 class Layout(StrEnum):
     """Which way derivatives are laid out.
 
-    For y with n entries and x with m, ∂y/∂x is m×n in denominator layout and n×m in numerator layout.
+    For y with n entries and x with m, ∂y/∂x is m×n in denominator layout, n×m in numerator layout.
     """
 
     DENOMINATOR = "denominator"

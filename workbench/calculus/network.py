@@ -94,6 +94,16 @@ class Network:
         return "-".join((str(self.widths[0]), *layers))
 
     @property
+    def label(self) -> str:
+        """The network in few words: `2-2-1, sigmoid`, or its depth where it is deep."""
+        names = dict.fromkeys(activation.name for activation in self.activations)
+        if len(self.activations) > 8:
+            return f"{self.widths[0]}-…-{self.widths[-1]} ({len(self.activations)} layers)"
+        if len(names) > 1:
+            return str(self)
+        return "-".join(map(str, self.widths)) + f", {next(iter(names))}"
+
+    @property
     def sizes(self) -> Mapping[str, int]:
         """The real sizes of the dimensions `m_0`, `m_1`, …"""
         return {f"m_{layer}": width for layer, width in enumerate(self.widths)}
@@ -141,7 +151,7 @@ class Network:
         if self.parameter_count > MOST_SCALAR_PARAMETERS:
             raise InputError(
                 f"the scalar form is for networks of up to {MOST_SCALAR_PARAMETERS} parameters; "
-                f"{self} has {self.parameter_count:,}: use the matrix form"
+                f"{self.label} has {self.parameter_count:,}: use the matrix form"
             )
         values = [symbol(f"x{place}", Kind.INPUT) for place in range(self.widths[0])]
         equations: list[Equation] = []
@@ -177,7 +187,7 @@ def _written_out(
         pairs = zip(values, arguments, strict=True)
         return [Equation(value, function(argument)) for value, argument in pairs]
     assert function.formula is not None
-    equations = []
+    equations: list[Equation] = []
     entries = {COLUMN_VARIABLE: arguments}
     for node in walk(function.formula):
         if node.operation == "sum":

@@ -278,10 +278,10 @@ def _replaced_within(
     node: Expression, pattern: tuple[Expression, ...], replacement: Expression
 ) -> Expression:
     factors, width = node.arguments, len(pattern)
-    if factors[0].operation == pattern[0].operation == "ones" and factors[1:width] == pattern[1:]:
-        if factors[0].shape[1] == pattern[0].shape[1]:
-            repeated = ones((factors[0].shape[0], ONE))
-            return matmul(repeated, replacement, *factors[width:])
+    first, wanted = factors[0], pattern[0]
+    summed = first.operation == wanted.operation == "ones" and first.shape[1] == wanted.shape[1]
+    if summed and factors[1:width] == pattern[1:]:
+        return matmul(ones((first.shape[0], ONE)), replacement, *factors[width:])
     for start in range(len(factors) - width + 1):
         if factors[start : start + width] == pattern:
             return matmul(*factors[:start], replacement, *factors[start + width :])

@@ -1,7 +1,8 @@
 """The derivative of a function, worked out from its formula the way a person does.
 
-σ′ is found to be σ(1 − σ): differentiate by the rule table, divide the numerator by the denominator
-("split the fraction"), recognise σ in what is left, take out the common factor. Nothing is looked up.
+σ′ is found to be σ(1 − σ): differentiate by the rule table, divide the numerator by the
+denominator ("split the fraction"), recognise σ in what is left, take out the common factor. Nothing
+is looked up.
 """
 
 from __future__ import annotations

@@ -84,9 +84,7 @@ def derive(
     layout: Annotated[
         LayoutName, typer.Option(help="Which way derivatives are laid out.")
     ] = LayoutName.DENOMINATOR,
-    output_format: Annotated[
-        Format, typer.Option("--format", help="What to print.")
-    ] = Format.TEXT,
+    output_format: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TEXT,
     fragment: Annotated[
         bool, typer.Option("--fragment", help="With --format latex: only the align* environments.")
     ] = False,
@@ -130,8 +128,8 @@ def _forms(
         return [Form.MATRIX]
     if network.parameter_count > MOST_SCALAR_PARAMETERS:
         print(
-            f"workbench: note: {network} has {network.parameter_count:,} parameters; the scalar form "
-            f"is written for up to {MOST_SCALAR_PARAMETERS}",
+            f"workbench: note: {network.label} has {network.parameter_count:,} parameters; "
+            f"the scalar form is written for up to {MOST_SCALAR_PARAMETERS}",
             file=sys.stderr,
         )
         return [Form.MATRIX]
@@ -178,9 +176,7 @@ def _written(derivations: list[Derivation], output_format: Format, fragment: boo
             return derivations[0].json()
 
 
-def _source(
-    network: Network, strategy: str, batch_size: int, plugin: list[Path] | None
-) -> str:
+def _source(network: Network, strategy: str, batch_size: int, plugin: list[Path] | None) -> str:
     from workbench.calculus.differentiate import derive as differentiate
     from workbench.core.program import write_source
     from workbench.plugins.build import build_strategy

@@ -84,13 +84,16 @@ def gradcheck(
     )
     if output_format is Format.TEXT:
         print(_row(COLUMNS))
-    messages = []
+    messages: dict[str, list[str]] = {}
     for verdict in verdicts:
-        print(_json(verdict) if output_format is Format.JSONL else _row(_cells(verdict)), flush=True)
+        print(
+            _json(verdict) if output_format is Format.JSONL else _row(_cells(verdict)), flush=True
+        )
         if verdict.verdict != "pass":
-            messages.append(f"{verdict.parameter} ({verdict.strategy}): {verdict.message}")
-    for message in dict.fromkeys(messages):
-        print(f"workbench: {message}", file=sys.stderr)
+            messages.setdefault(verdict.message, []).append(verdict.parameter)
+    for told, parameters in messages.items():
+        listing = ", ".join(dict.fromkeys(parameters))
+        print(f"workbench: {listing}: {told}", file=sys.stderr)
     if messages:
         raise typer.Exit(1)
 

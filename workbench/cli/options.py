@@ -31,9 +31,23 @@ LossOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Loss between output and target; after softmax cross_entropy, else half_squared_error.",
+        help="Loss of output and target; after softmax cross_entropy, else half_squared_error.",
         show_default=False,
     ),
+]
+
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="CSV or TSV file, .npy or .npz, or - for standard input.",
+        show_default=False,
+    ),
+]
+
+HeaderOption = Annotated[
+    bool | None,
+    typer.Option("--header/--no-header", help="Whether the first row has names; found out if not."),
 ]
 
 StrategyOption = Annotated[

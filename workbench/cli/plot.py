@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import NetworkArgument, PluginOption, SeedOption
+from workbench.cli.options import (
+    ActivationOption,
+    LossOption,
+    NetworkArgument,
+    PluginOption,
+    SeedOption,
+)
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,12 +44,6 @@ FigureOption = Annotated[
         callback=_with_known_ending,
         show_default=False,
     ),
-]
-ActivationOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Activation of the layers that name none.")
-]
-LossOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Loss between output and target.")
 ]
 
 
@@ -90,7 +90,7 @@ def jacobian(
     network: NetworkArgument,
     output: FigureOption,
     layer: Annotated[int, typer.Option(help="Which layer, counted from 1.")] = 1,
-    activation: ActivationOption = None,
+    activation: ActivationOption = "sigmoid",
     plugin: PluginOption = None,
 ) -> None:
     """Draw a layer's local Jacobians and their memory."""
@@ -110,7 +110,7 @@ def network(
     target: Annotated[
         str | None, typer.Option(metavar="NUMBERS", help="Targets; 1,0,0,... without.")
     ] = None,
-    activation: ActivationOption = None,
+    activation: ActivationOption = "sigmoid",
     loss: LossOption = None,
     seed: SeedOption = 0,
     plugin: PluginOption = None,
@@ -134,23 +134,19 @@ def boundary(
     plugin: PluginOption = None,
 ) -> None:
     """Draw what a run of two inputs answers."""
+    from workbench.api import load as load_model
     from workbench.core.data import load
-    from workbench.core.inference import ForwardPass
-    from workbench.core.runs import load_run
     from workbench.plotting.boundary import boundary_figure
     from workbench.plotting.save import save
 
-    trained = load_run(run)
-    plugins = [*trained.plugin_files, *(plugin or ())]
-    built = _network(trained.network, None, trained.loss, plugins)
-    forward_pass = ForwardPass(built, trained.parameters(built))
-    preparation = trained.preparation
+    model = load_model(run, plugins=plugin or ())
+    preparation = model.preparation
     points = data and load(
         data,
         targets=preparation.target_names,
         categorical=preparation.classes is not None,
     )
-    save(boundary_figure(forward_pass.predict, preparation, points or None), output)
+    save(boundary_figure(model.forward_pass.predict, preparation, points or None), output)
 
 
 def _network(

@@ -13,15 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.options import OutputOption, PluginOption
-from workbench.cli.train import DataArgument, HeaderOption
-from workbench.errors import InputError
+from workbench.cli.options import DataArgument, HeaderOption, OutputOption, PluginOption
+from workbench.cli.output import write_output
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from workbench.core.runs import Run
-    from workbench.plugins.registry import Registry
 
 
 class TableFormat(StrEnum):
@@ -50,36 +46,14 @@ def predict(
     plugin: PluginOption = None,
 ) -> None:
     """Apply a trained network to new data."""
-    from workbench.core.inference import ForwardPass
-    from workbench.core.runs import load_run
-    from workbench.plugins.build import build_network
+    from workbench.api import load
 
-    trained = load_run(run)
-    registry = _registry(trained, plugin or [])
-    network = build_network(trained.network, loss=trained.loss, registry=registry)
-    forward_pass = ForwardPass(network, trained.parameters(network))
-    outputs = forward_pass.predict(trained.preparation.read(data, header=header))
-    names, rows = _table(outputs, trained.preparation.classes, trained.preparation.target_names)
+    model = load(run, plugins=plugin or ())
+    outputs = model.predict(data, header=header)
+    classes, targets = model.preparation.classes, model.preparation.target_names
+    names, rows = _table(outputs, classes, targets)
     written = _as_csv(names, rows) if table_format is TableFormat.CSV else _as_jsonl(names, rows)
-    if output is None:
-        print(written, end="")
-    else:
-        output.write_text(written, encoding="utf-8", newline="\n")
-
-
-def _registry(run: Run, plugin_files: list[Path]) -> Registry:
-    """The plugins of training: where its files were, unless files of their names are given."""
-    from workbench.plugins.registry import load_registry
-
-    given = {file.name for file in plugin_files}
-    files = [file for file in run.plugin_files if file.name not in given]
-    for file in files:
-        if not file.is_file():
-            raise InputError(
-                f"the run {run.path} was trained with the plugin file {file}, which is not there; "
-                f"give it by --plugin {file.name}"
-            )
-    return load_registry([*files, *plugin_files])
+    write_output(written, output)
 
 
 def _table(

@@ -14,6 +14,9 @@ import typer
 
 from workbench.cli.options import (
     ActivationOption,
+    DataArgument,
+    HeaderOption,
+    LossOption,
     NetworkArgument,
     PluginOption,
     SeedOption,
@@ -22,23 +25,6 @@ from workbench.cli.options import (
 
 if TYPE_CHECKING:
     from workbench.core.training import EpochRecord, Training
-
-DataArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="CSV or TSV file, .npy or .npz, or - for standard input.",
-        show_default=False,
-    ),
-]
-
-LossOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Loss; if not given, cross_entropy after softmax, half_squared_error otherwise.",
-    ),
-]
 
 TargetOption = Annotated[
     list[str] | None,
@@ -58,11 +44,6 @@ RateOption = Annotated[
 RunOption = Annotated[
     Path | None,
     typer.Option(metavar="DIRECTORY", help="Keep settings, metrics and parameters there."),
-]
-
-HeaderOption = Annotated[
-    bool | None,
-    typer.Option("--header/--no-header", help="Whether the first row has names; found out if not."),
 ]
 
 

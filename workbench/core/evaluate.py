@@ -1,4 +1,4 @@
-"""Evaluate expressions with NumPy, node by node: slow, plain, and the truth that others are held to.
+"""Evaluate expressions with NumPy, node by node: slow, plain, and the truth for all others.
 
 Every matrix is an array of shape (…, rows, columns); leading axes run over many evaluations at
 once. Real and complex numbers both work, so that the complex step can pass through. Functions are
@@ -7,6 +7,7 @@ analytic on each of their branches: a comparison of complex numbers looks at the
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import reduce
@@ -169,7 +170,7 @@ def _power(base: Array, exponent: float) -> Array:
 
 
 def _product(*factors: Array) -> Array:
-    return reduce(np.matmul, factors)
+    return reduce(operator.matmul, factors)
 
 
 def _kron(left: Array, right: Array) -> Array:
@@ -191,11 +192,11 @@ def _diagonal(matrix: Array) -> Array:
 
 
 def _add(*terms: Array) -> Array:
-    return reduce(np.add, terms)
+    return reduce(operator.add, terms)
 
 
 def _multiply(*factors: Array) -> Array:
-    return reduce(np.multiply, factors)
+    return reduce(operator.mul, factors)
 
 
 def _where(condition: Array, yes: Array, no: Array) -> Array:
@@ -211,8 +212,8 @@ _OPERATIONS: dict[str, Callable[..., Array]] = {
     "where": _where,
     "greater": lambda left, right: (np.real(left) > np.real(right)).astype(float),
     "greater_equal": lambda left, right: (np.real(left) >= np.real(right)).astype(float),
-    "maximum": lambda left, right: np.where(np.real(left) > np.real(right), left, right),
-    "minimum": lambda left, right: np.where(np.real(left) < np.real(right), left, right),
+    "maximum": lambda left, right: _where(np.real(left) > np.real(right), left, right),
+    "minimum": lambda left, right: _where(np.real(left) < np.real(right), left, right),
     "vec": _vec,
     "kron": lambda *factors: reduce(_kron, factors),
     "diag": _diag,

@@ -1,9 +1,9 @@
 """Hold the gradients that training uses against numbers that do not come from the derivation.
 
-The analytic side is the compiled program. The numeric side runs the system's equations forward only:
-by the complex step where every function is analytic (Squire and Trapp, 1998), else by central differences with
-one Richardson extrapolation (Richardson, 1911). Where a kink lies within the step, the verdict is
-*undecided* rather than wrong.
+The analytic side is the compiled program. The numeric side runs the system's equations forward
+only: by the complex step where every function is analytic (Squire and Trapp, 1998), else by central
+differences with one Richardson extrapolation (Richardson, 1911). Where a kink lies within the step,
+the verdict is *undecided* rather than wrong.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def gradcheck(
     Raises
     ------
     InputError
-        If the complex step is asked for where a function is not analytic, or the step is not positive.
+        If the complex step is asked for where a function is not analytic, or the step is not
+        between 0 and 1.
 
     >>> from workbench.calculus.derivation import ELEMENTWISE
     >>> from workbench.plugins.build import build_network

@@ -168,7 +168,8 @@ class Lowering:
             case "apply":
                 return self._apply(node, target)
             case "maximum" | "minimum":
-                return self._elementwise(f"{node.operation}({{0}}, {{1}}, {{out}})", node, target)
+                call = f"{node.operation}({{0}}, {{1}}, out={{out}})"
+                return self._elementwise(call, node, target)
             case "greater" | "greater_equal":
                 call = f"{node.operation}({{0}}, {{1}}, {{out}})"
                 return self._elementwise(call, node, None, boolean=True)
@@ -475,7 +476,9 @@ def _is_boolean(operand: Operand) -> bool:
 
 
 def _scalar_call(call: str) -> str:
-    return "{out} = " + call.replace(", {out}", "").replace("{out}[...] = ", "")
+    for form in (", out={out}", ", {out}", "{out}[...] = "):
+        call = call.replace(form, "")
+    return "{out} = " + call
 
 
 def _is_repeated_reciprocal(factor: Expression) -> bool:

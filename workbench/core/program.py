@@ -30,7 +30,7 @@ from workbench.core.emission import (
 )
 from workbench.core.lowering import Block, Lowering, Register
 from workbench.core.numerics import stable_lines
-from workbench.core.parameters import Parameters
+from workbench.core.parameters import Parameters, parameter_shapes
 from workbench.errors import InputError, TooLargeError
 from workbench.notation.text import text
 
@@ -116,7 +116,7 @@ class Program:
     def predict(self, inputs: Array) -> Array:
         """The network's output for one batch, (batch_size, outputs), as a fresh array."""
         self._predict(inputs)
-        return self.outputs.copy()
+        return np.array(self.outputs)
 
 
 def compile_network(
@@ -146,20 +146,10 @@ def compile_network(
     derivation = derive(network.system(batch=True), strategy=strategy)
     source = write_source(derivation, batch_size, dtype, str(network))
     if parameters is None:
-        parameters = Parameters(parameter_shapes(derivation, network.sizes), dtype)
+        parameters = Parameters(parameter_shapes(network), dtype)
     if gradients is None:
         gradients = parameters.zeros_like()
     return Program(source, derivation, batch_size, parameters, gradients)
-
-
-def parameter_shapes(
-    derivation: Derivation, sizes: Mapping[str, int]
-) -> dict[str, tuple[int, ...]]:
-    """The shape of each parameter's array: weights (m_1, m_0), biases (m_1,)."""
-    return {
-        parameter.symbol.name: tuple(d.size(sizes) for d in parameter.shape if d != ONE)
-        for parameter in derivation.system.parameters
-    }
 
 
 def write_source(
@@ -269,7 +259,13 @@ class _Writer:
         for name, shape, boolean in buffers.allocations:
             made.append(f"    {name} = empty({shape}, {'bool' if boolean else 'dtype'})")
         made += [f"    {v} = {k}" for k, v in self.hoisted.items() if v not in inline]
-        code = [f"def build({arguments}):", f'    """{self._docstring()}"""', *made, "", *body]
+        code = [
+            f"def build({arguments}):",
+            f'    """{self._docstring(lowering)}"""',
+            *made,
+            "",
+            *body,
+        ]
         code.append(f"    return step, forward, predict, {output.name}")
         imports = [name for name in numpy_names([*made, *body]) if hasattr(np, name)]
         header = [f"from numpy import {', '.join([*imports, f'{self.dtype} as dtype'])}"]
@@ -277,12 +273,16 @@ class _Writer:
             header.append("from scipy import special")
         return "\n".join([*header, "", "", *code, ""])
 
-    def _docstring(self) -> str:
+    def _docstring(self, lowering: Lowering) -> str:
+        by_hand = ", ".join(lowering.implementations)
+        plugins = f"    {by_hand}: hand-written functions of plugins.\n" if by_hand else ""
         return (
             f"Make step, forward and predict for {self.title or 'the system'}, batch "
             f"{self.batch_size}, {self.dtype}.\n\n"
-            "    step fills the arrays d… with gradients and returns the loss. A batch holds a sample a\n"
-            "    row, the transpose of the formulas beside the code, where a sample is a column.\n    "
+            "    step fills the arrays d… with gradients and returns the loss. A batch holds a\n"
+            "    sample a row, the transpose of the formulas beside the code, where a sample is a\n"
+            "    column.\n"
+            f"{plugins}    "
         )
 
 

@@ -1,10 +1,10 @@
 """Hold every step of a derivation against numbers that do not come from it.
 
 Forward values are computed at random sizes and points. The truth of a local Jacobian ∂v/∂u is the
-complex step through the one equation that defines v (Squire and Trapp, 1998, "Using complex variables to
-estimate derivatives of real functions"); the truth of a gradient is those Jacobians chained as
-numbers; and the gradients of the parameters are held once more against the complex step through the whole
-system. Each stage of each step must equal the truth of its goal.
+complex step through the one equation that defines v (Squire and Trapp, 1998, "Using complex
+variables to estimate derivatives of real functions"); the truth of a gradient is those Jacobians
+chained as numbers; and the gradients of the parameters are held once more against the complex step
+through the whole system. Each stage of each step must equal the truth of its goal.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def verify(derivation: Derivation, seeds: Sequence[int] = SEEDS) -> Derivation:
 def _end_to_end_errors(derivation: Derivation, draws: Sequence[Draw]) -> dict[int, list[float]]:
     """For each resulting step, its error through the whole system.
 
-    All gradients are tried in one pass along random directions; only if that fails is each one tried
-    on its own, to find the culprit.
+    All gradients are tried in one pass along random directions; only if that fails is each one
+    tried on its own, to find the culprit.
     """
     errors: dict[int, list[float]] = {step.id: [] for step in derivation.results}
     for draw in draws:
@@ -207,7 +207,7 @@ class Draw:
         return self._gradients[variable]
 
     def whole_system_error(self, gradients: Mapping[Expression, Array]) -> float:
-        """How far Σ ⟨gradient, direction⟩ is from the complex step of the loss along the directions."""
+        """How far Σ ⟨gradient, direction⟩ is from the complex step of the loss along them."""
         directions = {p: self.random.normal(size=self._shape(p)) for p in gradients}
         values: dict[Expression, Array] = {
             **self.values,
@@ -217,7 +217,8 @@ class Draw:
             values[equation.left] = evaluate(equation.right, values, self.sizes)
         truth = np.imag(values[self.system.loss]).item() / STEP
         parts = [float(np.sum(gradients[p] * directions[p])) for p in gradients]
-        return abs(sum(parts) - truth) / max(float(np.abs(parts).sum()), 1e-300)
+        scale = max(float(np.abs(parts).sum()), 1e-300)
+        return float(abs(sum(parts) - truth) / scale)
 
     # errors
 
@@ -269,7 +270,7 @@ class Draw:
         places = [np.asarray(indices[name]) for name in entry.data]
         if len(places) == 1:
             return places[0]
-        return places[0] + places[1] * matrix.shape[0].size(self.sizes)
+        return np.asarray(places[0] + places[1] * matrix.shape[0].size(self.sizes))
 
     def _all_places(self, goal: Expression) -> dict[str, NDArray[np.intp]]:
         """Every combination of the goal's free indices, as arrays of equal length."""

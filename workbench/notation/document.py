@@ -72,13 +72,18 @@ def document(
     grouped: dict[str, list[Line]] = {}
     for step in derivation.steps:
         if detail > Detail.BRIEF or step.section == EQUATIONS:
-            grouped.setdefault(step.section, []).extend(_lines(step))
+            grouped.setdefault(step.section, []).extend(_lines(step, _assumed(derivation)))
     sections = [Section(heading, tuple(lines)) for heading, lines in grouped.items()]
     sections.append(Section(RESULTS, tuple(_results(derivation))))
     return Document(title, tuple(_notes(derivation, layout)), tuple(sections), closing(derivation))
 
 
-def _lines(step: Step) -> list[Line]:
+def _assumed(derivation: Derivation) -> str:
+    pairs = derivation.system.assumptions
+    return "assuming " + ", ".join(f"{text(left)} = {text(right)}" for left, right in pairs)
+
+
+def _lines(step: Step, assumed: str) -> list[Line]:
     left = (step.goal,) if step.name is None else (step.name, step.goal)
     lines = []
     for place, stage in enumerate(step.stages, start=1):
@@ -89,7 +94,7 @@ def _lines(step: Step) -> list[Line]:
                 label,
                 left,
                 stage.expression,
-                stage.rule,
+                assumed if stage.rule == "assumption" else stage.rule,
                 stage.why,
                 refs,
                 step.goal.shape,
@@ -122,8 +127,8 @@ def _notes(derivation: Derivation, layout: Layout) -> list[str]:
     notes = []
     if any(not symbol.is_scalar for symbol in derivation.system.symbols):
         notes.append(
-            f"{layout.value.capitalize()} layout: the gradient of a scalar has the shape of {rows}; "
-            f"the chain rule reads from {side}. vec stacks columns. "
+            f"{layout.value.capitalize()} layout: the gradient of a scalar has the shape of "
+            f"{rows}; the chain rule reads from {side}. vec stacks columns. "
             f"Strategy: {derivation.strategy.name}."
         )
         notes.append("Sizes: " + "; ".join(_sizes(derivation)) + ".")

@@ -190,9 +190,7 @@ def _json_step(step: Step) -> dict[str, Any]:
         "before": _both(step.stages[0].expression),
         "after": _both(step.result),
         "why": step.stages[-1].why,
-        "stages": [
-            {**_both(s.expression), "rule": s.rule, "why": s.why} for s in step.stages
-        ],
+        "stages": [{**_both(s.expression), "rule": s.rule, "why": s.why} for s in step.stages],
         "shapes": {
             "goal": shape_text(step.goal.shape),
             "after": shape_text(step.result.shape),
@@ -216,4 +214,3 @@ def _json_check(check: Check | None) -> dict[str, Any] | None:
         "seeds": list(check.seeds),
         "sizes": [dict(draw) for draw in check.sizes],
     }
-

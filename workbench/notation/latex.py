@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
-from workbench.notation.render import ATOM, POWER, Piece, Renderer, split_name
+from workbench.notation.render import ATOM, POWER, PRODUCT, Piece, Renderer, split_name
 
 _LETTERS = {"delta": r"\delta", "Delta": r"\Delta", "pi": r"\pi"}
 _SPECIAL = {
@@ -28,6 +28,7 @@ class LatexRenderer(Renderer):
     chain_sign = r" \cdot "
     hadamard_sign = r" \odot "
     kron_sign = r" \otimes "
+    slash_fractions = False
 
     def parenthesise(self, text: str) -> str:
         return rf"\left({text}\right)"
@@ -43,6 +44,10 @@ class LatexRenderer(Renderer):
         return Piece(rf"\tfrac{{{value.numerator}}}{{{value.denominator}}}", ATOM)
 
     def quotient(self, above: Piece, below: Piece, elementwise: bool) -> Piece:
+        if elementwise:
+            top = above.text if above.level >= PRODUCT else self.parenthesise(above.text)
+            bottom = below.text if below.level >= POWER else self.parenthesise(below.text)
+            return Piece(rf"{top} \oslash {bottom}", PRODUCT)
         return Piece(rf"\frac{{{above.text}}}{{{below.text}}}", POWER)
 
     def superscript(self, base: str, exponent: Fraction) -> Piece:
@@ -68,7 +73,7 @@ class LatexRenderer(Renderer):
     def partial(self, of: str, by: str) -> Piece:
         if not of:
             return Piece(rf"\frac{{d}}{{d{by}}}", ATOM)
-        return Piece(rf"\frac{{\partial {of}}}{{\partial {by}}}", ATOM)
+        return Piece(rf"\frac{{\partial {of}}}{{\partial {by}}}", POWER)
 
     def indexed(self, base: str, indices: Sequence[str]) -> str:
         return f"{{{base}}}^{{({','.join(indices)})}}"

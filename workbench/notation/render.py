@@ -50,6 +50,7 @@ class Renderer(ABC):
     chain_sign = " · "
     hadamard_sign = " ⊙ "
     kron_sign = " ⊗ "
+    slash_fractions = True
 
     def render(self, expression: Expression) -> str:
         """The expression as text."""
@@ -76,52 +77,68 @@ class Renderer(ABC):
     # what a dialect decides
 
     @abstractmethod
-    def parenthesise(self, text: str) -> str: ...
+    def parenthesise(self, text: str) -> str:
+        """The text in parentheses."""
 
     @abstractmethod
-    def name(self, name: str) -> str: ...
+    def name(self, name: str) -> str:
+        """A symbol's name."""
 
     @abstractmethod
-    def fraction_number(self, value: Fraction) -> Piece: ...
+    def fraction_number(self, value: Fraction) -> Piece:
+        """A positive exact number."""
 
     @abstractmethod
-    def quotient(self, above: Piece, below: Piece, elementwise: bool) -> Piece: ...
+    def quotient(self, above: Piece, below: Piece, elementwise: bool) -> Piece:
+        """One thing divided by another."""
 
     @abstractmethod
-    def superscript(self, base: str, exponent: Fraction) -> Piece: ...
+    def superscript(self, base: str, exponent: Fraction) -> Piece:
+        """A power."""
 
     @abstractmethod
-    def root(self, radicand: str) -> Piece: ...
+    def root(self, radicand: str) -> Piece:
+        """A square root."""
 
     @abstractmethod
-    def transposed(self, base: str) -> str: ...
+    def transposed(self, base: str) -> str:
+        """A transpose."""
 
     @abstractmethod
-    def exponential(self, exponent: Expression) -> Piece: ...
+    def exponential(self, exponent: Expression) -> Piece:
+        """A power of e."""
 
     @abstractmethod
-    def call(self, function: str, inner: str) -> str: ...
+    def call(self, function: str, inner: str) -> str:
+        """A function of something."""
 
     @abstractmethod
-    def function(self, function: Function) -> str: ...
+    def function(self, function: Function) -> str:
+        """A function's symbol, with its primes."""
 
     @abstractmethod
-    def partial(self, of: str, by: str) -> Piece: ...
+    def partial(self, of: str, by: str) -> Piece:
+        """A partial derivative; d/dz itself where `of` is empty."""
 
     @abstractmethod
-    def indexed(self, base: str, indices: Sequence[str]) -> str: ...
+    def indexed(self, base: str, indices: Sequence[str]) -> str:
+        """An entry."""
 
     @abstractmethod
-    def summation(self, index: str, body: str) -> str: ...
+    def summation(self, index: str, body: str) -> str:
+        """A sum over an index."""
 
     @abstractmethod
-    def kronecker_delta(self, indices: Sequence[str]) -> str: ...
+    def kronecker_delta(self, indices: Sequence[str]) -> str:
+        """A Kronecker delta."""
 
     @abstractmethod
-    def cases(self, condition: str, yes: str, no: str) -> Piece: ...
+    def cases(self, condition: str, yes: str, no: str) -> Piece:
+        """A choice between two branches."""
 
     @abstractmethod
-    def special(self, what: str, detail: str = "") -> str: ...
+    def special(self, what: str, detail: str = "") -> str:
+        """A sign with a look of its own: ones, identity, absolute, max, min, sum, vec, at_least."""
 
     # operations
 
@@ -179,7 +196,8 @@ class Renderer(ABC):
         if coefficient < 0:
             positive = multiply(number(-coefficient), rest)
             return Piece(self.minus + self.held(positive, PRODUCT), SUM)
-        scalars, matrices = [], []
+        scalars: list[Expression] = []
+        matrices: list[Expression] = []
         for factor in node.arguments:
             (scalars if factor.is_scalar else matrices).append(factor)
         if matrices and scalars and all(map(_is_plain_reciprocal, scalars)):
@@ -194,7 +212,8 @@ class Renderer(ABC):
         if front is None:
             return back
         lead = front.text
-        if front.level < PRODUCT or (self._divides(scalars) and front.level < ATOM):
+        slashed = self.slash_fractions and self._divides(scalars)
+        if front.level < PRODUCT or (slashed and front.level < ATOM):
             lead = self.parenthesise(lead)
         if len(matrices) == 1 and back.level >= PRODUCT:
             return Piece(lead + self.product_sign + back.text, PRODUCT)

@@ -1,4 +1,4 @@
-"""The records that plugins yield: what an author writes, and nothing that can be worked out from it."""
+"""The records that plugins yield: what an author writes, nothing that can be worked out from it."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ class JacobianStrategy:
         object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
 
 
-def _require_names(kind: str, name: str, aliases: tuple[str, ...]) -> None:
-    if isinstance(aliases, str):
+def _require_names(kind: str, name: object, aliases: object) -> None:
+    if not isinstance(aliases, tuple):
         raise InputError(f"{kind} {name!r}: aliases must be a tuple of names, not {aliases!r}")
     for given in (name, *aliases):
         if not isinstance(given, str) or _NAME.fullmatch(given) is None:

@@ -1,0 +1,17 @@
+"""What all tests share: steady settings for hypothesis, and `--update-golden`."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("workbench", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("workbench")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write what is printed now to tests/golden instead of comparing",
+    )

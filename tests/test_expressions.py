@@ -1,0 +1,278 @@
+"""The constructors: whatever laws they apply, the numbers are those of plain NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from workbench.calculus import algebra
+from workbench.calculus.dimensions import ONE, Dimension, Shape
+from workbench.calculus.expressions import (
+    Expression,
+    Kind,
+    identity,
+    make,
+    number,
+    ones,
+    symbol,
+    walk,
+    zero,
+)
+from workbench.calculus.functions import EXP, SIN, TANH
+from workbench.calculus.simplify import cancel, common_factors, expand, merge_branches
+from workbench.core.evaluate import evaluate
+from workbench.errors import InputError, ShapeError
+
+Array = NDArray[Any]
+M, N = Dimension.named("m"), Dimension.named("n")
+SIZES = {"m": 2, "n": 3}
+RANDOM = np.random.default_rng(7)
+
+
+def _sizes(shape: Shape) -> tuple[int, int]:
+    return shape[0].size(SIZES), shape[1].size(SIZES)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same construction twice: as an expression and as the array it stands for."""
+
+    expression: Expression
+    value: Array
+
+    def is_right(self, other: Expression | None = None) -> bool:
+        """Whether the expression (or another in its place) has the array's shape and numbers."""
+        found = self.expression if other is None else other
+        assert found.shape == self.expression.shape
+        assert _sizes(found.shape) == self.value.shape
+        with np.errstate(all="ignore"):
+            numbers = np.broadcast_to(evaluate(found, SYMBOLS, SIZES), self.value.shape)
+        return np.allclose(numbers, self.value, rtol=1e-9, atol=1e-8)
+
+
+def _symbol(name: str, shape: Shape) -> Pair:
+    values = RANDOM.uniform(0.3, 1.5, _sizes(shape)) * RANDOM.choice([1, 1, -1], _sizes(shape))
+    return Pair(symbol(name, Kind.INPUT, shape), values)
+
+
+VARIABLES = [
+    _symbol("s", (ONE, ONE)),
+    _symbol("t", (ONE, ONE)),
+    _symbol("x", (N, ONE)),
+    _symbol("u", (M, ONE)),
+    _symbol("A", (M, N)),
+    _symbol("B", (M, N)),
+    _symbol("C", (N, M)),
+    _symbol("S", (N, N)),
+]
+SYMBOLS = {pair.expression: pair.value for pair in VARIABLES}
+CONSTANTS = [
+    *(Pair(number(Fraction(k)), np.full((1, 1), float(Fraction(k)))) for k in (2, -1, "1/3", 0, 1)),
+    *(Pair(ones(shape), np.ones(_sizes(shape))) for shape in ((M, ONE), (ONE, N), (M, N))),
+    Pair(zero((M, N)), np.zeros((2, 3))),
+    Pair(identity(N), np.eye(3)),
+]
+LEAVES = [*VARIABLES, *CONSTANTS]
+
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A constructor with the NumPy function it must agree with.
+
+    Attributes
+    ----------
+    fits : whether it takes operands of these shapes.
+    safe : whether it is well away from poles, branch cuts and ties at these values.
+    """
+
+    build: Callable[..., Expression]
+    arrays: Callable[..., Array]
+    fits: Callable[..., bool] = lambda *shapes: True
+    safe: Callable[..., bool] = lambda *values: True
+
+
+def _alike(left: Shape, right: Shape) -> bool:
+    return left == right or (ONE, ONE) in (left, right)
+
+
+def _apart(left: Array, right: Array) -> bool:
+    return bool(np.all(np.abs(left - right) > 1e-6))
+
+
+def _nonzero(*values: Array) -> bool:
+    return bool(np.all(np.abs(values[-1]) > 1e-2))
+
+
+HALF = Fraction(1, 2)
+BINARY = [
+    Operation(algebra.add, np.add, _alike),
+    Operation(algebra.subtract, np.subtract, _alike),
+    Operation(algebra.multiply, np.multiply, _alike),
+    Operation(algebra.divide, np.divide, _alike, _nonzero),
+    Operation(algebra.matmul, np.matmul, lambda left, right: left[1] == right[0]),
+    Operation(algebra.kron, np.kron, lambda left, right: True),
+    Operation(algebra.greater, lambda a, b: (a > b).astype(float), _alike, _apart),
+    Operation(algebra.greater_equal, lambda a, b: (a >= b).astype(float), _alike, _apart),
+    Operation(algebra.maximum, np.maximum, _alike),
+    Operation(algebra.minimum, np.minimum, _alike),
+]
+UNARY = [
+    Operation(lambda e: algebra.power(e, 3), lambda a: a**3),
+    Operation(lambda e: algebra.power(e, -1), np.reciprocal, safe=_nonzero),
+    Operation(
+        lambda e: algebra.power(e, HALF), np.sqrt, safe=lambda a: _nonzero(a) and np.min(a) > 0
+    ),
+    Operation(algebra.transpose, np.transpose),
+    Operation(algebra.total, lambda a: np.sum(a).reshape(1, 1)),
+    Operation(algebra.vec, lambda a: a.reshape(-1, 1, order="F")),
+    Operation(algebra.diag, lambda a: np.diag(a[:, 0]), lambda shape: shape[1] == ONE),
+    Operation(
+        algebra.diagonal, lambda a: np.diagonal(a)[:, None], lambda shape: shape[0] == shape[1]
+    ),
+    Operation(
+        lambda e: algebra.devec(algebra.vec(e), (e.shape[1], e.shape[0])),
+        lambda a: a.reshape(a.shape[::-1], order="F"),
+    ),
+    Operation(EXP, np.exp),
+    Operation(SIN, np.sin),
+    Operation(TANH, np.tanh),
+]
+
+
+def _is_tame(value: Array) -> bool:
+    return value.size <= 36 and bool(np.all(np.isfinite(value)) and np.max(np.abs(value)) < 1e3)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> Pair:
+    """A random graph: each operation takes what stands there already."""
+    pool = list(LEAVES)
+    for _ in range(draw(st.integers(1, 7))):
+        operands = [draw(st.sampled_from(pool[::-1]))]
+        shape = operands[0].expression.shape
+        if draw(st.booleans()):
+            operation = draw(st.sampled_from([o for o in UNARY if o.fits(shape)]))
+        else:
+            operation = draw(st.sampled_from(BINARY))
+            others = [p for p in pool[::-1] if operation.fits(shape, p.expression.shape)]
+            assume(others)
+            operands.append(draw(st.sampled_from(others)))
+        values = [operand.value for operand in operands]
+        if operation.safe(*values) and _is_tame(array := np.asarray(operation.arrays(*values))):
+            pool.append(Pair(operation.build(*(p.expression for p in operands)), array))
+    return pool[-1]
+
+
+@settings(max_examples=400)
+@given(pairs())
+def test_a_construction_evaluates_to_the_same_construction_in_numpy(pair: Pair) -> None:
+    assert pair.is_right()
+
+
+@settings(max_examples=300)
+@given(pairs())
+def test_rewriting_keeps_the_numbers(pair: Pair) -> None:
+    for rewrite in (expand, common_factors, cancel, merge_branches):
+        assert pair.is_right(rewrite(pair.expression)), rewrite.__name__
+    assert algebra.transpose(algebra.transpose(pair.expression)).form == pair.expression.form
+
+
+@settings(max_examples=200)
+@given(pairs(), st.randoms(use_true_random=False))
+def test_equal_constructions_share_their_nodes(pair: Pair, random: Any) -> None:
+    """Built alike is the same object; operands in another order are another of equal form."""
+    for node in walk(pair.expression):
+        assert make(node.operation, node.arguments, node.data, node.shape) is node
+        if node.operation in ("add", "multiply"):
+            shuffled = list(node.arguments)
+            random.shuffle(shuffled)
+            assert algebra.CONSTRUCTORS[node.operation](*shuffled).form == node.form
+
+
+CONDITION = algebra.greater(VARIABLES[4].expression, number(0))
+
+
+@settings(max_examples=200)
+@given(pairs(), pairs())
+def test_branches_are_gathered_without_changing_values(yes: Pair, no: Pair) -> None:
+    """[c] u + (1 − [c]) v is u where c holds and v elsewhere."""
+    shapes = {p.expression.shape for p in (yes, no) if not p.expression.is_scalar}
+    assume(len(shapes) <= 1)
+    for condition in (algebra.greater(LEAVES[0].expression, number(0)), CONDITION):
+        assume({*shapes, condition.shape} - {(ONE, ONE)} <= {condition.shape} or not shapes)
+        mixed = algebra.add(
+            algebra.multiply(condition, yes.expression),
+            algebra.multiply(algebra.subtract(number(1), condition), no.expression),
+        )
+        holds = np.broadcast_to(evaluate(condition, SYMBOLS, SIZES), _sizes(mixed.shape))
+        chosen = Pair(mixed, np.where(holds, yes.value, no.value))
+        assert chosen.is_right()
+        assert chosen.is_right(merge_branches(mixed))
+        assert algebra.where(condition, yes.expression, no.expression).shape == mixed.shape
+
+
+A, B, C, S, X, ROW = (
+    dict((p.expression.symbol.name, p.expression) for p in VARIABLES).get(name, ones((ONE, N)))
+    for name in ("A", "B", "C", "S", "x", "row")
+)
+
+MISFITS: dict[str, Callable[[], Expression]] = {
+    "sum of a matrix and its transpose": lambda: algebra.add(A, C),
+    "sum of a matrix and a column": lambda: algebra.add(S, X),
+    "elementwise product": lambda: algebra.multiply(A, B, C),
+    "quotient": lambda: algebra.divide(A, X),
+    "matrix product, inner dimensions": lambda: algebra.matmul(A, B),
+    "matrix product, second pair": lambda: algebra.matmul(A, C, X),
+    "comparison": lambda: algebra.greater(A, C),
+    "comparison, or equal": lambda: algebra.greater_equal(A, X),
+    "maximum": lambda: algebra.maximum(A, C),
+    "minimum": lambda: algebra.minimum(A, X),
+    "branches": lambda: algebra.where(algebra.greater(A, number(0)), C, number(0)),
+    "diag of a matrix": lambda: algebra.diag(A),
+    "diag of a row": lambda: algebra.diag(ROW),
+    "diagonal of an oblong": lambda: algebra.diagonal(A),
+    "devec to too many entries": lambda: algebra.devec(X, (M, N)),
+    "devec of a matrix": lambda: algebra.devec(A, (N, M)),
+}
+
+
+@pytest.mark.parametrize("what", MISFITS)
+def test_an_ill_shaped_formula_cannot_be_built(what: str) -> None:
+    with pytest.raises(ShapeError, match=r"×|differ|column|square"):
+        MISFITS[what]()
+
+
+HUGE: dict[str, Callable[[], object]] = {
+    "9^(9^9)": lambda: algebra.power(number(9), 9**9),
+    "powers of powers": lambda: algebra.power(algebra.power(number(9), 20), 20),
+    "10^31": lambda: algebra.multiply(*[number(10)] * 31),
+    "10^-31": lambda: algebra.power(number(10), -31),
+    "sum of halves": lambda: algebra.add(*(number(Fraction(1, 10**k + 1)) for k in range(40))),
+}
+
+
+@pytest.mark.parametrize("what", HUGE)
+def test_numbers_stay_bounded(what: str) -> None:
+    start = perf_counter()
+    with pytest.raises(InputError, match="too large"):
+        HUGE[what]()
+    assert perf_counter() - start < 0.5
+
+
+def test_multiplying_out_is_bounded() -> None:
+    """(s + 1)(s + 2)…: a product of many sums stays a product."""
+    s = LEAVES[0].expression
+    factors = [algebra.add(s, EXP(algebra.multiply(number(k), s))) for k in range(1, 40)]
+    start = perf_counter()
+    assert sum(1 for _ in walk(expand(algebra.multiply(*factors)))) < 500
+    assert perf_counter() - start < 1
