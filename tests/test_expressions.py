@@ -84,7 +84,6 @@ CONSTANTS = [
 LEAVES = [*VARIABLES, *CONSTANTS]
 
 
-
 @dataclass(frozen=True)
 class Operation:
     """A constructor with the NumPy function it must agree with.
@@ -199,26 +198,29 @@ def test_equal_constructions_share_their_nodes(pair: Pair, random: Any) -> None:
             assert algebra.CONSTRUCTORS[node.operation](*shuffled).form == node.form
 
 
-CONDITION = algebra.greater(VARIABLES[4].expression, number(0))
+SCALAR_CONDITION = algebra.greater(LEAVES[0].expression, number(0))
+QUARTER = number(Fraction(1, 4))
 
 
 @settings(max_examples=200)
-@given(pairs(), pairs())
-def test_branches_are_gathered_without_changing_values(yes: Pair, no: Pair) -> None:
-    """[c] u + (1 − [c]) v is u where c holds and v elsewhere."""
-    shapes = {p.expression.shape for p in (yes, no) if not p.expression.is_scalar}
-    assume(len(shapes) <= 1)
-    for condition in (algebra.greater(LEAVES[0].expression, number(0)), CONDITION):
-        assume({*shapes, condition.shape} - {(ONE, ONE)} <= {condition.shape} or not shapes)
+@given(pairs(), st.sampled_from([*UNARY[-3:], *CONSTANTS[:4]]))
+def test_branches_are_gathered_without_changing_values(yes: Pair, other: object) -> None:
+    """[c] u + (1 − [c]) v is u where c holds and v elsewhere, scalars among them."""
+    if isinstance(other, Operation):
+        no = Pair(other.build(yes.expression), other.arrays(yes.value))
+    else:
+        assert isinstance(other, Pair)
+        no = other
+    assume(_apart(yes.value, np.array(0.25)))
+    for condition in (algebra.greater(yes.expression, QUARTER), SCALAR_CONDITION):
         mixed = algebra.add(
             algebra.multiply(condition, yes.expression),
             algebra.multiply(algebra.subtract(number(1), condition), no.expression),
         )
-        holds = np.broadcast_to(evaluate(condition, SYMBOLS, SIZES), _sizes(mixed.shape))
-        chosen = Pair(mixed, np.where(holds, yes.value, no.value))
+        chosen = Pair(mixed, np.where(evaluate(condition, SYMBOLS, SIZES), yes.value, no.value))
         assert chosen.is_right()
         assert chosen.is_right(merge_branches(mixed))
-        assert algebra.where(condition, yes.expression, no.expression).shape == mixed.shape
+        assert chosen.is_right(algebra.where(condition, yes.expression, no.expression))
 
 
 A, B, C, S, X, ROW = (

@@ -40,8 +40,12 @@ class NotFiniteError(WorkbenchError):
     exit_code = 4
 
 
+MOST_LISTED = 24
+"""A message lists at most this many known names."""
+
+
 def close_matches(given: str, known: Iterable[str]) -> str:
-    """Say which known names are near a misspelt one, or list them all.
+    """Say which known names are near a misspelt one, and list the first of them.
 
     >>> close_matches("sigmod", ["relu", "sigmoid"])
     'did you mean sigmoid? (known: relu, sigmoid)'
@@ -49,6 +53,7 @@ def close_matches(given: str, known: Iterable[str]) -> str:
     'known: relu, sigmoid'
     """
     names = sorted(known)
-    listing = "known: " + ", ".join(names)
+    more = f", … ({len(names)} in all)" if len(names) > MOST_LISTED else ""
+    listing = "known: " + ", ".join(names[:MOST_LISTED]) + more
     matches = get_close_matches(given, names, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(matches)}? ({listing})" if matches else listing

@@ -174,7 +174,7 @@ def compare(output: str, threads: str, rounds: int) -> None:
 def row(*cells: str) -> str:
     """One line of the table."""
     words, numbers = cells[:3], cells[3:]
-    return "".join(map(str.ljust, words, (26, 9, 9))) + "".join(f"{cell:>12}" for cell in numbers)
+    return "".join(map(str.ljust, words, (26, 9, 9))) + "".join(f"{cell:>14}" for cell in numbers)
 
 
 def main() -> None:

@@ -84,6 +84,7 @@ def loss_figure(histories: Sequence[History]) -> Figure:
             for index, history in enumerate(histories):
                 _draw(axes, history, key, index, alone=len(histories) == 1)
             axes.set(xlabel="epoch", ylabel=key)
+            axes.xaxis.get_major_locator().set_params(integer=True)
         if has_large_range(histories):
             figure.axes[0].set_yscale("log")
         legend_below(figure, columns=2)
