@@ -7,10 +7,11 @@ import sys
 
 import workbench as wb
 
-NAMES = """
-Activation Derivation Detail Expression Function JacobianStrategy Layout Loss Model Network Program
-WorkbenchError derive gradcheck hookimpl load network program train
-""".split()
+NAMES = [
+    *("Activation", "Derivation", "Detail", "Expression", "Function", "JacobianStrategy"),
+    *("Layout", "Loss", "Model", "Network", "Program", "WorkbenchError", "derive"),
+    *("gradcheck", "hookimpl", "load", "network", "program", "train"),
+]
 
 HEAVY = ("numpy", "scipy", "matplotlib", "sympy", "torch")
 

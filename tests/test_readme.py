@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_commands_and_python_run_in_order(clone: Path) -> None:
     ("command", "quoted"),
     [
         (before[1].splitlines()[-1].split("&&")[-1].strip(), block[1])
-        for before, block in zip(BLOCKS, BLOCKS[1:], strict=False)
+        for before, block in pairwise(BLOCKS)
         if block[0] == "text"
     ],
 )

@@ -5,25 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import mpmath
 import numpy as np
 import pytest
 import sympy
 from numpy.typing import NDArray
 
 import workbench as wb
-from workbench.calculus.derivation import Step
+from workbench.calculus.derivation import Derivation
 from workbench.calculus.differentiate import derive
 from workbench.calculus.expressions import Expression, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
-from workbench.calculus.slopes import (
-    COLUMN_GRADIENT,
-    OUTPUT,
-    Slope,
-    column_jacobian_stages,
-    column_pullback,
-    slope,
-)
+from workbench.calculus.slopes import OUTPUT, column_jacobian_stages, slope
 from workbench.core.evaluate import evaluate
 from workbench.core.verify import verify
 from workbench.notation.formulas import parse_formula
@@ -149,21 +141,14 @@ def test_the_derivative_agrees_with_sympy_and_so_does_every_line(formula: str) -
     assert function.formula is not None
     values = {VARIABLE: points, OUTPUT: evaluate(function.formula, {VARIABLE: points})}
     found = slope(function)
-    np.testing.assert_allclose(evaluate(found.form, values), _as(truth, found), rtol=1e-12)
+    assert _as_array(found.form, values) == pytest.approx(truth, rel=1e-12)
     for stage in found.stages:
-        known = {**values, **_undone(stage.expression, points)}
-        np.testing.assert_allclose(
-            np.broadcast_to(evaluate(stage.expression, known), points.shape),
-            truth,
-            rtol=1e-11,
-            atol=1e-13,
-            err_msg=f"{stage.rule}: {text(stage.expression)}",
-        )
+        numbers = _as_array(stage.expression, {**values, **_undone(stage.expression, points)})
+        assert numbers == pytest.approx(truth, rel=1e-11, abs=1e-13), stage.rule
 
 
-def _as(truth: Array, found: Slope) -> Array:
-    """The truth, or its one value where the derivative is a constant."""
-    return truth if VARIABLE in list(walk(found.form)) or OUTPUT in list(walk(found.form)) else truth[0]
+def _as_array(expression: Expression, values: dict[Expression, Array]) -> Array:
+    return np.broadcast_to(evaluate(expression, values), values[VARIABLE].shape)
 
 
 def _undone(expression: Expression, points: Array) -> dict[Expression, Array]:
@@ -173,3 +158,50 @@ def _undone(expression: Expression, points: Array) -> dict[Expression, Array]:
         for node in walk(expression)
         if node.operation == "derivative"
     }
+
+
+def test_the_jacobian_of_softmax_is_found_and_is_that_of_its_formula() -> None:
+    softmax = build_function("softmax", REGISTRY)
+    _, stages = column_jacobian_stages(softmax)
+    assert text(stages[-1].expression) == "diag(softmax(z)) − softmax(z) softmax(z)ᵀ"
+    z = np.array([0.3, -1.2, 0.8, 2.0])
+    p = np.exp(z) / np.exp(z).sum()
+    for stage in stages:
+        found = evaluate(stage.expression, {COLUMN_VARIABLE: z[:, None]}, {COLUMN_SIZE.names[0]: 4})
+        np.testing.assert_allclose(found, np.diag(p) - np.outer(p, p), atol=1e-15)
+
+
+def _stages_of(derivation: Derivation, name: str) -> list[tuple[str, str]]:
+    (step,) = [s for s in derivation.steps if text(s.goal) == name]
+    assert step.check is not None
+    assert step.check.passed
+    return [(stage.rule, text(stage.expression)) for stage in step.stages]
+
+
+def test_softmax_with_cross_entropy_is_p_minus_y_under_the_named_assumption() -> None:
+    network = wb.network("3-4:softmax")
+    stages = _stages_of(verify(derive(network.system())), "∂L/∂z₁")
+    assert stages[-2:] == [("cancel", "sum(y) x₁ − y"), ("assumption", "x₁ − y")]
+    assert "Assumed of the target: sum(y) = 1." in wb.derive(network).text()
+
+
+def test_without_the_assumption_the_sum_of_the_targets_stays() -> None:
+    network = wb.network("3-4:softmax")
+    loss = replace(network.loss, assumptions=())
+    for batch, result in (False, "sum(y) x₁ − y"), (True, "(1/B) (X₁ ⊙ (𝟏 𝟏ᵀ Y) − Y)"):
+        derivation = verify(derive(replace(network, loss=loss).system(batch=batch)))
+        stages = _stages_of(derivation, "∂L/∂Z₁" if batch else "∂L/∂z₁")
+        assert stages[-1] == ("cancel", result)
+        assert not derivation.failed
+
+
+def test_swish_that_couples_a_column_is_differentiated_too() -> None:
+    """A columnwise formula nobody stored: z ⊙ softmax(z), by the complex step."""
+    formula = parse_formula("z * exp(z) / sum(exp(z))", {"z": COLUMN_VARIABLE})
+    _, stages = column_jacobian_stages(Function("gate", formula))
+    z = np.array([0.3, -1.2, 0.8])
+    moved = z + 1e-30j * np.eye(3)
+    truth = np.imag(moved * np.exp(moved) / np.exp(moved).sum(axis=1, keepdims=True)) / 1e-30
+    for stage in stages:
+        found = evaluate(stage.expression, {COLUMN_VARIABLE: z[:, None]}, {COLUMN_SIZE.names[0]: 3})
+        np.testing.assert_allclose(found, truth, atol=1e-14)

@@ -21,6 +21,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from itertools import cycle, islice
 from statistics import median
 from time import perf_counter
@@ -187,6 +188,8 @@ def main() -> None:
         output, threads = arguments.case.split(",")
         compare(output, threads, arguments.rounds)
         return
+    if find_spec("torch") is None:
+        parser.error("PyTorch is not installed; pip install -e '.[oracle]'")
     print("64-128-10 relu, batch 32, float32 SGD; the target is a ratio of at most", TARGET)
     print(row("output, loss", "threads", "", "µs a step", "ratio", "loss differs"), flush=True)
     for threads in ("1", "default"):

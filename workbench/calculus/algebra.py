@@ -27,7 +27,7 @@ from workbench.calculus.expressions import (
 )
 from workbench.errors import InputError, ShapeError
 
-LARGEST_NUMBER = 10**30
+LARGEST_NUMBER = 10**100
 """Bound on numerators and denominators of exact numbers; beyond it a formula is refused."""
 
 
@@ -145,7 +145,7 @@ def power(base: Expression, exponent: int | Fraction) -> Expression:
             return power(base.arguments[0], inner * exponent)
     if base.operation == "multiply" and exponent.denominator == 1:
         return multiply(*(power(factor, exponent) for factor in base.arguments))
-    if base.operation == "apply" and getattr(base.data, "name", "") == "exp":
+    if is_exponential(base):
         return make(
             "apply", (multiply(number(exponent), base.arguments[0]),), base.data, base.shape
         )
@@ -372,7 +372,7 @@ def split_power(factor: Expression) -> tuple[Expression, Fraction]:
     """A factor as its base and exponent; exponentials are powers of themselves."""
     if factor.operation == "power" and isinstance(factor.data, Fraction):
         return factor.arguments[0], factor.data
-    if factor.operation == "apply" and getattr(factor.data, "name", "") == "exp":
+    if is_exponential(factor):
         coefficient, rest = split_coefficient(factor.arguments[0])
         return make("apply", (rest,), factor.data, factor.shape), coefficient
     return factor, Fraction(1)
@@ -395,6 +395,16 @@ def spread(expression: Expression, shape: Shape) -> Expression:
     if expression.shape == shape:
         return expression
     return multiply(expression, ones(shape))
+
+
+def is_exponential(expression: Expression) -> bool:
+    """Whether this is eᵘ, the primitive."""
+    function = expression.data
+    return (
+        expression.operation == "apply"
+        and getattr(function, "name", None) == "exp"
+        and getattr(function, "formula", None) is None
+    )
 
 
 def is_zero(expression: Expression) -> bool:
@@ -464,7 +474,7 @@ def _exact_power(base: Fraction, exponent: Fraction) -> Fraction | None:
 
 def _bounded(value: Fraction) -> Fraction:
     if max(abs(value.numerator), value.denominator) > LARGEST_NUMBER:
-        raise InputError("a number in the formula is too large (beyond 10^30)")
+        raise InputError("a number in the formula is too large (beyond 10^100)")
     return value
 
 

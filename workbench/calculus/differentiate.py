@@ -106,8 +106,8 @@ class _Differentiation:
             given = Stage(equation.right, "given", "an equation of the system")
             self.note(EQUATIONS, equation.left, [given])
         for equation in reversed(self.system.equations):
-            for variable in equation.differentiable:
-                if variable in self.needed and equation.left is not self.system.loss:
+            if equation.left is not self.system.loss:
+                for variable in self.moving(equation):
                     self.local(equation, variable)
         for equation in reversed(self.system.equations):
             if equation.left in self.needed and equation.left is not self.system.loss:
@@ -121,6 +121,13 @@ class _Differentiation:
         return Derivation(
             self.system, self.strategy, tuple(self.steps), tuple(self.backward), ordered
         )
+
+    def moving(self, equation: Equation) -> list[Expression]:
+        """The variables of an equation whose local derivatives are shown: with full detail all."""
+        if self.detail is not Detail.FULL:
+            return [v for v in equation.differentiable if v in self.needed]
+        kinds = (Kind.PARAMETER, Kind.INTERMEDIATE, Kind.INPUT)
+        return [symbol for symbol in symbols_of(equation.right) if symbol.symbol.kind in kinds]
 
     def note(
         self,

@@ -19,10 +19,11 @@ from workbench.calculus.algebra import (
     negate,
     power,
     rebuild,
+    spread,
     substitute,
     subtract,
 )
-from workbench.calculus.dimensions import ONE, Dimension
+from workbench.calculus.dimensions import ONE, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
     Kind,
@@ -88,11 +89,11 @@ class Function:
 
     def __call__(self, argument: Expression) -> Expression:
         """This function of an expression, as one node."""
-        if self.name == "exp" and argument.operation == "apply" and argument.data == LOG:
+        if self == EXP and argument.operation == "apply" and argument.data == LOG:
             return argument.arguments[0]
-        if self.name == "log" and argument.operation == "apply" and argument.data == EXP:
+        if self == LOG and argument.operation == "apply" and argument.data == EXP:
             return argument.arguments[0]
-        if argument.number is not None and self.name in _EXACT:
+        if argument.number is not None and self.formula is None and self.name in _EXACT:
             exact = _EXACT[self.name].get(argument.number)
             if exact is not None:
                 return number(exact)
@@ -113,6 +114,13 @@ class Function:
 @cache
 def _couples(formula: Expression) -> bool:
     return COLUMN_VARIABLE in symbols_of(formula)
+
+
+def repeated(expression: Expression, shape: Shape) -> Expression:
+    """A scalar, or a row with one entry a column, as a matrix of this shape."""
+    if expression.shape == (ONE, shape[1]) and not expression.is_scalar:
+        return matmul(ones((shape[0], ONE)), expression)
+    return spread(expression, shape)
 
 
 def by_columns(formula: Expression, bindings: Mapping[Expression, Expression]) -> Expression:

@@ -109,7 +109,7 @@ def _flat(node: Expression, index: int, gradient: Expression) -> Expression:
 
 RULES: dict[str, Rule] = {
     "add": Rule("sum rule", "Z = A + B ⇒ Ā = Z̄", _add),
-    "multiply": Rule("product rule, elementwise", "Z = A ⊙ B ⇒ Ā = Z̄ ⊙ B", _multiply),
+    "multiply": Rule("product rule", "Z = A ⊙ B ⇒ Ā = Z̄ ⊙ B", _multiply),
     "power": Rule("power rule", "Z = Aᵏ ⇒ Ā = k Aᵏ⁻¹ ⊙ Z̄", _power),
     "matmul": Rule("matrix product", "Z = A B ⇒ Ā = Z̄ Bᵀ, B̄ = Aᵀ Z̄", _matmul),
     "transpose": Rule("transpose", "Z = Aᵀ ⇒ Ā = Z̄ᵀ", lambda n, i, g: transpose(g)),

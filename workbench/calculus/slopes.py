@@ -23,7 +23,6 @@ from workbench.calculus.algebra import (
     rebuild,
     split_coefficient,
     split_power,
-    spread,
     substitute,
     subtract,
     transpose,
@@ -49,6 +48,7 @@ from workbench.calculus.functions import (
     VARIABLE,
     Function,
     by_columns,
+    repeated,
 )
 from workbench.calculus.pullbacks import RULES, gradients
 from workbench.calculus.simplify import common_factors, expand, merge_branches, weight
@@ -442,11 +442,11 @@ def _jacobian_of_terms(
     bindings = {COLUMN_VARIABLE: argument, COLUMN_OUTPUT: value}
     parts = []
     for outer, inner in terms:
-        left = spread(by_columns(outer, bindings), argument.shape)
+        left = repeated(by_columns(outer, bindings), argument.shape)
         if inner is None:
             parts.append(diag(vec(left)))
             continue
-        right = spread(by_columns(inner, bindings), argument.shape)
+        right = repeated(by_columns(inner, bindings), argument.shape)
         if columns == ONE:
             parts.append(matmul(left, transpose(right)))
         else:

@@ -66,8 +66,11 @@ def _table(
 
     if classes is None:
         return targets, [list(row) for row in outputs]
-    shares = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
     chosen = (classes[number] for number in chosen_classes(outputs))
+    if outputs.shape[1] == 1 and not ((outputs >= 0) & (outputs <= 1)).all():
+        rows = [[*row, name] for row, name in zip(outputs, chosen, strict=True)]
+        return (*targets, "prediction"), rows
+    shares = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
     rows = [[*row, name] for row, name in zip(shares, chosen, strict=True)]
     return (*classes, "prediction"), rows
 

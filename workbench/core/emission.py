@@ -11,7 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from workbench.core.lowering import Block, Call, Operand, Register
+from workbench.core.calls import Block, Call, Operand, Register
+
+_HOISTED = {".T": "_T", "[:, None]": "_column"}
+"""Views that are made once, and what is put behind the name for them."""
 
 _NUMPY_NAME = re.compile(r"(?<![\w.])([a-z][a-z_]*)(?=[.(])")
 
@@ -153,8 +156,8 @@ def _operand_text(operand: Operand, buffers: Buffers, hoisted: dict[str, str]) -
     if isinstance(operand.source, str):
         return operand.source + operand.view
     name = buffers.places.get(operand.source, operand.source.name)
-    if operand.view == ".T" and not name.startswith("scalar"):
-        return hoisted.setdefault(name + ".T", name + "_T")
+    if operand.view in _HOISTED:
+        return hoisted.setdefault(name + operand.view, name + _HOISTED[operand.view])
     return name + operand.view
 
 

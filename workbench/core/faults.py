@@ -75,11 +75,14 @@ def _in_variable(function: Function) -> Any:
 def _call(
     function: Function, what: str, written: Any, truth: Array, points: Array
 ) -> Iterator[str]:
+    given = points.copy()
     try:
-        found = np.asarray(written(points.copy()))
+        found = np.array(written(given))
     except Exception as error:
         yield f"{what} of {function.name} fails: {type(error).__name__}: {error}"
         return
+    if not np.array_equal(given, points):
+        yield f"{what} of {function.name} writes into its argument; it must leave it as it is"
     if found.shape != points.shape:
         yield f"{what} of {function.name} gives shape {found.shape} for {points.shape}"
         return

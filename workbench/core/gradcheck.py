@@ -283,8 +283,9 @@ class _Numeric:
         analytic = program.gradients[name].reshape(-1)[places]
         numeric, doubt = self.gradient(parameter)
         scale = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), 1e-300)
-        scale = np.maximum(scale, 1e-3 * np.nanmax(scale))
-        errors = np.abs(analytic - numeric) / scale
+        scale = np.maximum(scale, 1e-3 * np.max(scale, initial=0, where=np.isfinite(scale)))
+        with np.errstate(invalid="ignore"):
+            errors = np.abs(analytic - numeric) / scale
         errors = np.where(np.isfinite(errors), errors, np.inf)
         worst = int(np.argmax(errors))
         verdict, message = self._judge(analytic, numeric, doubt / scale, errors)

@@ -9,7 +9,7 @@ vector is broadcast where it is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from workbench.calculus.algebra import matmul, multiply, split_coefficient, split_scalars
@@ -17,85 +17,12 @@ from workbench.calculus.dimensions import ONE, SCALAR, Shape
 from workbench.calculus.expressions import Expression, number, symbols_of
 from workbench.calculus.functions import Function
 from workbench.calculus.network import BATCH
+from workbench.core.calls import PRIMITIVE_CALLS, Block, Call, Operand, Register
 from workbench.core.evaluate import evaluate
 from workbench.core.numerics import LOG_ONE_PLUS_EXP, Line
 from workbench.errors import InputError
 
 Sizes = Mapping[str, int]
-
-
-@dataclass(eq=False, slots=True)
-class Register:
-    """One value: an array of fixed shape (a scalar has shape ()), of numbers or of truth values.
-
-    Attributes
-    ----------
-    name : its name in the source, if it has one of its own.
-    is_given : whether it comes from outside (an input, a parameter, a place for a gradient).
-    """
-
-    shape: tuple[int, ...]
-    boolean: bool = False
-    name: str = ""
-    is_given: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """A way of reading a register or a constant: a view of it, perhaps transposed or broadcast."""
-
-    source: Register | str
-    view: str = ""
-    transposed: bool = False
-    broadcast: bool = False
-    reshaped_to: int | None = None
-
-    @property
-    def dimensions(self) -> int:
-        """The number of axes; named constants are vectors, identities or scalars."""
-        if self.reshaped_to is not None:
-            return self.reshaped_to
-        return len(self.source.shape) if isinstance(self.source, Register) else 1
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """`template` with its operands and its target filled in.
-
-    Attributes
-    ----------
-    in_place : whether the target may share memory with an operand of its shape.
-    """
-
-    template: str
-    operands: tuple[Operand, ...]
-    target: Register
-    in_place: bool = False
-
-
-@dataclass
-class Block:
-    """The calls that compute one equation."""
-
-    line: Line
-    calls: list[Call] = field(default_factory=list)
-
-
-_PRIMITIVES = {
-    "exp": "exp",
-    "log": "log",
-    "sin": "sin",
-    "cos": "cos",
-    "tan": "tan",
-    "sinh": "sinh",
-    "cosh": "cosh",
-    "tanh": "tanh",
-    "arctan": "arctan",
-    "sign": "sign",
-    "abs": "absolute",
-    "erf": "special.erf",
-    "Phi": "special.ndtr",
-}
 
 
 class Lowering:
@@ -137,7 +64,7 @@ class Lowering:
             if target.shape == ():
                 self._call("{out} = {0}", [operand], target)
             else:
-                self._call("copyto({out}, {0})", [_oriented(operand, transposed)], target)
+                self._call("copyto({out}, {0})", [operand.oriented(transposed)], target)
         self.known[left] = Operand(target, transposed=transposed)
         if line.equation.right.operation == "apply":
             self.known.setdefault(line.equation.right, self.known[left])
@@ -184,7 +111,7 @@ class Lowering:
                 operands = [self._plain(argument) for argument in node.arguments]
                 return self._emit(call, operands, node, target)
             case "column_max":
-                rows = _oriented(self.lower(node.arguments[0]), True)
+                rows = self.lower(node.arguments[0]).oriented(True)
                 return self._emit("maximum.reduce({0}, 1, None, {out})", [rows], node, target)
         raise InputError(f"a program cannot compute {node.operation}")
 
@@ -196,17 +123,17 @@ class Lowering:
         if node.is_scalar:
             return self._number(float(evaluate(node, {}, self.sizes).item()))
         shape = self._stored_shape(node)
-        if node.operation == "ones":
-            return Operand(
-                self._named(f"ones_{'_'.join(map(str, shape))}", f"ones({shape}, dtype)")
-            )
-        if node.operation == "identity":
-            return Operand(self._named(f"identity_{shape[0]}", f"eye({shape[0]}, dtype=dtype)"))
-        if node.operation == "zero":
-            return Operand(
-                self._named(f"zeros_{'_'.join(map(str, shape))}", f"zeros({shape}, dtype)")
-            )
-        return None
+        numbers = "_".join(map(str, shape))
+        match node.operation:
+            case "ones":
+                name = self._named(f"ones_{numbers}", f"ones({shape}, dtype)")
+            case "zero":
+                name = self._named(f"zeros_{numbers}", f"zeros({shape}, dtype)")
+            case "identity":
+                name = self._named(f"identity_{shape[0]}", f"eye({shape[0]}, dtype=dtype)")
+            case _:
+                return None
+        return Operand(name, transposed=_is_batch(node), reshaped_to=len(shape))
 
     def _number(self, value: float) -> Operand:
         for name, text in self.constants.items():
@@ -225,7 +152,7 @@ class Lowering:
         self, call: str, node: Expression, target: Register | None, boolean: bool = False
     ) -> Operand:
         transposed = _is_batch(node)
-        operands = [_oriented(self.lower(a), transposed) for a in node.arguments]
+        operands = [self.lower(a).oriented(transposed) for a in node.arguments]
         if node.is_scalar:
             call = _scalar_call(call)
         return self._emit(call, operands, node, target, in_place=True, boolean=boolean)
@@ -234,7 +161,7 @@ class Lowering:
         self, name: str, left: Operand, right: Operand, node: Expression, target: Register | None
     ) -> Operand:
         transposed = _is_batch(node)
-        operands = [_oriented(left, transposed), _oriented(right, transposed)]
+        operands = [left.oriented(transposed), right.oriented(transposed)]
         if node.is_scalar:
             sign = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}[name]
             return self._emit(f"{{out}} = {{0}} {sign} {{1}}", operands, node, target)
@@ -274,7 +201,8 @@ class Lowering:
         if constant == -1.0 and len(moves) == 1 and above:
             return self._emit_unary("negative", moves[0][1], node, target)
         if constant != 1.0 or not above:
-            moves.insert(len(above), ("multiply", self._number(constant)))
+            times = Operand(repr(constant)) if node.is_scalar else self._number(constant)
+            moves.insert(len(above), ("multiply", times))
         (_, result), *rest = moves
         for index, (name, operand) in enumerate(rest, start=1):
             last = target if index == len(rest) else None
@@ -292,7 +220,7 @@ class Lowering:
         if name is not None:
             return self._emit_unary(name, base, node, target)
         exponent = self._number(float(node.data))
-        operands = [_oriented(base, _is_batch(node)), exponent]
+        operands = [base.oriented(_is_batch(node)), exponent]
         call = "{out} = power({0}, {1})" if node.is_scalar else "power({0}, {1}, {out})"
         return self._emit(call, operands, node, target, in_place=True)
 
@@ -302,7 +230,7 @@ class Lowering:
         if function == LOG_ONE_PLUS_EXP:
             operands = [
                 self._number(0.0),
-                _oriented(self.lower(node.arguments[0]), _is_batch(node)),
+                self.lower(node.arguments[0]).oriented(_is_batch(node)),
             ]
             call = "{out} = logaddexp({0}, {1})" if node.is_scalar else "logaddexp({0}, {1}, {out})"
             return self._emit(call, operands, node, target, in_place=True)
@@ -312,17 +240,17 @@ class Lowering:
             if by_hand is not None:
                 name = f"{function.name}_{'slope' if function.order else 'value'}"
                 self.implementations[name] = by_hand
-                operand = _oriented(self.lower(node.arguments[0]), _is_batch(node))
+                operand = self.lower(node.arguments[0]).oriented(_is_batch(node))
                 return self._emit(f"{{out}}[...] = {name}({{0}})", [operand], node, target)
         if function.formula is not None and not function.order:
             return self.lower(function.at(node.arguments[0]), target)
         operand = self.lower(node.arguments[0])
-        return self._emit_unary(_PRIMITIVES[function.name], operand, node, target)
+        return self._emit_unary(PRIMITIVE_CALLS[function.name], operand, node, target)
 
     def _emit_unary(
         self, name: str, operand: Operand, node: Expression, target: Register | None = None
     ) -> Operand:
-        operands = [_oriented(operand, _is_batch(node))]
+        operands = [operand.oriented(_is_batch(node))]
         call = f"{{out}} = {name}({{0}})" if node.is_scalar else f"{name}({{0}}, {{out}})"
         return self._emit(call, operands, node, target, in_place=True)
 
@@ -346,11 +274,11 @@ class Lowering:
         if shape == SCALAR:
             return self._call("{out} = dot({0}, {1})", [first, value], out)
         if shape[0] == ONE:
-            operands = [_oriented(value, True), first]
+            operands = [value.oriented(True), first]
         elif transposed:
-            operands = [_oriented(value, True), _oriented(first, True)]
+            operands = [value.oriented(True), first.oriented(True)]
         else:
-            operands = [_oriented(first, False), _oriented(value, False)]
+            operands = [first.oriented(False), value.oriented(False)]
         return self._call("dot({0}, {1}, {out})", operands, out, transposed)
 
     def _outer(
@@ -394,8 +322,8 @@ class Lowering:
         if not scalars and rest is not None and rest.operation == "multiply":
             left, *others = rest.arguments
             pair = self.lower(left), self.lower(multiply(*others))
-            if not any(o.broadcast or _is_boolean(o) for o in pair):
-                same = [_oriented(operand, pair[0].transposed) for operand in pair]
+            if not any(o.broadcast or o.is_boolean for o in pair):
+                same = [operand.oriented(pair[0].transposed) for operand in pair]
                 return self._call("{out} = vdot({0}, {1})", same, out)
         return self._call("{out} = add.reduce({0}, None)", [self.lower(inner)], out)
 
@@ -405,7 +333,7 @@ class Lowering:
             rows, columns = (dimension.size(self.sizes) for dimension in node.shape)
             view = f"{inner.view}.reshape({columns}, {rows})"
             return replace(inner, view=view, transposed=True, reshaped_to=2)
-        stored = _oriented(inner, True)
+        stored = inner.oriented(True)
         if inner.broadcast:
             rows, columns = (d.size(self.sizes) for d in node.arguments[0].shape)
             out = Register((columns, rows))
@@ -415,7 +343,7 @@ class Lowering:
 
     def _plain(self, node: Expression) -> Operand:
         operand = self.lower(node)
-        return operand if ONE in node.shape else _oriented(operand, False)
+        return operand if ONE in node.shape else operand.oriented(False)
 
     # emission
 
@@ -456,23 +384,6 @@ class Lowering:
 def _is_batch(node: Expression) -> bool:
     """Whether a node is stored with a sample a row."""
     return node.shape[1] == BATCH and node.shape[0] != ONE
-
-
-def _oriented(operand: Operand, transposed: bool) -> Operand:
-    """An operand read with its rows and columns as wanted."""
-    if operand.transposed == transposed:
-        return operand
-    if isinstance(operand.source, Register) and operand.dimensions == 1 and operand.broadcast:
-        spread = operand.view.endswith("[:, None]")
-        view = operand.view.removesuffix("[:, None]") if spread else operand.view + "[:, None]"
-        return replace(operand, view=view, transposed=transposed)
-    if operand.dimensions < 2:
-        return replace(operand, transposed=transposed)
-    return replace(operand, view=operand.view + ".T", transposed=transposed)
-
-
-def _is_boolean(operand: Operand) -> bool:
-    return isinstance(operand.source, Register) and operand.source.boolean
 
 
 def _scalar_call(call: str) -> str:

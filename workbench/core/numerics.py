@@ -3,6 +3,8 @@
 Each rewriting is an identity of real numbers. A program that uses one says so beside the line.
 
 - log(1 + eᵘ) overflows for large u; logaddexp(0, u) does not.
+- eᵘ / (1 + eᵘ) is ∞/∞ for large u; 1 / (1 + e⁻ᵘ) is not. sinh/cosh is tanh, and log cosh u is
+  |u| + log(1 + e^(−2|u|)) − log 2.
 - eᵘ / Σ eᵘ and log Σ eᵘ overflow; with u − max u in place of u they do not
   (Higham and Blanchard, "Accurately computing the log-sum-exp and softmax functions", 2021).
 - log σ(z) and log(1 − σ(z)) lose everything once σ(z) rounds to 0 or 1; written out they do not.
@@ -16,11 +18,14 @@ from fractions import Fraction
 
 from workbench.calculus.algebra import (
     add,
+    is_exponential,
     matmul,
     multiply,
+    negate,
     power,
     rebuild,
     scaled,
+    split_coefficient,
     substitute,
     subtract,
 )
@@ -28,12 +33,13 @@ from workbench.calculus.dimensions import ONE
 from workbench.calculus.expressions import (
     Expression,
     make,
+    number,
     ones,
     symbols_of,
     transform,
     walk,
 )
-from workbench.calculus.functions import EXP, LOG, Function
+from workbench.calculus.functions import ABS, COSH, EXP, LOG, SINH, TANH, Function
 from workbench.calculus.simplify import expand
 from workbench.calculus.system import Equation
 
@@ -91,7 +97,7 @@ def _without_overflow(expression: Expression) -> Expression:
         if node.operation == "apply" and node.data == LOG:
             return _stable_logarithm(node)
         if node.operation == "multiply":
-            return _stable_quotient(node)
+            return _stable_ratio(_stable_quotient(node))
         return node
 
     return transform(expression, rule)
@@ -99,9 +105,12 @@ def _without_overflow(expression: Expression) -> Expression:
 
 def _stable_logarithm(node: Expression) -> Expression:
     inner = node.arguments[0]
+    if inner.operation == "apply" and inner.data == COSH:
+        size = ABS(inner.arguments[0])
+        return add(size, LOG_ONE_PLUS_EXP(multiply(number(-2), size)), negate(LOG(number(2))))
     if inner.operation == "add" and len(inner.arguments) == 2:
         one, other = sorted(inner.arguments, key=lambda term: term.number is None)
-        if one.number == 1 and _is_exponential(other):
+        if one.number == 1 and is_exponential(other):
             return LOG_ONE_PLUS_EXP(other.arguments[0])
     exponential = _summed_exponential(inner)
     if exponential is None:
@@ -133,15 +142,38 @@ def _repeats_row(node: Expression) -> bool:
     )
 
 
-def _is_exponential(node: Expression) -> bool:
-    return node.operation == "apply" and node.data == EXP
+def _stable_ratio(node: Expression) -> Expression:
+    """eᵘ (c₀ + c₁ eᵘ)⁻¹ as (c₀ e⁻ᵘ + c₁)⁻¹, and sinh u (cosh u)⁻¹ as tanh u."""
+    if node.operation != "multiply":
+        return node
+    for factor in node.arguments:
+        if factor.operation != "power" or not isinstance(factor.data, Fraction) or factor.data >= 0:
+            continue
+        below = factor.arguments[0]
+        if below.operation == "apply" and below.data == COSH:
+            above = SINH(below.arguments[0])
+            if above in node.arguments:
+                return _stable_ratio(
+                    multiply(node, power(above, -1), below, TANH(below.arguments[0]))
+                )
+        for exponential in (term for term in below.arguments if is_exponential(_bare(term))):
+            growing = _bare(exponential)
+            if below.operation == "add" and len(below.arguments) == 2 and growing in node.arguments:
+                decaying = add(*(multiply(t, power(growing, -1)) for t in below.arguments))
+                return _stable_ratio(multiply(node, power(growing, -1), below, power(decaying, -1)))
+    return node
+
+
+def _bare(term: Expression) -> Expression:
+    """A term without its number."""
+    return split_coefficient(term)[1]
 
 
 def _summed_exponential(node: Expression) -> Expression | None:
     """The eᵁ of 𝟏ᵀ eᵁ, or of 𝟏 𝟏ᵀ eᵁ, which repeats the row."""
     factors = node.arguments
     summed = node.operation == "matmul" and all(f.operation == "ones" for f in factors[:-1])
-    return factors[-1] if summed and _is_exponential(factors[-1]) else None
+    return factors[-1] if summed and is_exponential(factors[-1]) else None
 
 
 def _shift(exponent: Expression) -> tuple[Expression, Expression]:

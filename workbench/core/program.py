@@ -7,6 +7,7 @@ There is no other backward pass.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from workbench.calculus.dimensions import ONE
 from workbench.calculus.expressions import Expression, Kind
 from workbench.calculus.network import BATCH, Network
 from workbench.calculus.system import Equation
+from workbench.core.calls import Block, Register
 from workbench.core.emission import (
     Buffers,
     assign_buffers,
@@ -28,7 +30,7 @@ from workbench.core.emission import (
     needed_calls,
     numpy_names,
 )
-from workbench.core.lowering import Block, Lowering, Register
+from workbench.core.lowering import Lowering
 from workbench.core.numerics import stable_lines
 from workbench.core.parameters import Parameters, parameter_shapes
 from workbench.errors import InputError, TooLargeError
@@ -253,7 +255,7 @@ class _Writer:
         names = [p.symbol.name for p in self.derivation.system.parameters]
         arguments = ", ".join([*names, *(f"d{name}" for name in names)])
         given = {s.symbol.name for s in self.derivation.system.of_kind(Kind.INPUT, Kind.TARGET)}
-        inline = {v: k for k, v in self.hoisted.items() if k.removesuffix(".T") in given}
+        inline = {v: k for k, v in self.hoisted.items() if re.split(r"\W", k)[0] in given}
         body = [_inlined(line, inline) for lines in bodies for line in lines]
         made = [f"    {name} = {value}" for name, value in lowering.constants.items()]
         for name, shape, boolean in buffers.allocations:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from workbench.calculus.algebra import multiply, power, split_coefficient
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression, number
-from workbench.calculus.functions import Function
+from workbench.calculus.functions import ABS, EXP, Function
 
 SUM, PRODUCT, PREFIX, POWER, ATOM = range(5)
 """How tightly a piece of mathematics holds together, loosest first."""
@@ -215,7 +215,8 @@ class Renderer(ABC):
         slashed = self.slash_fractions and self._divides(scalars)
         if front.level < PRODUCT or (slashed and front.level < ATOM):
             lead = self.parenthesise(lead)
-        if len(matrices) == 1 and back.level >= PRODUCT:
+        is_fraction = self._divides(matrices) and self.slash_fractions
+        if len(matrices) == 1 and back.level >= PRODUCT and not is_fraction:
             return Piece(lead + self.product_sign + back.text, PRODUCT)
         return Piece(lead + self.product_sign + self.parenthesise(back.text), PRODUCT)
 
@@ -282,9 +283,9 @@ class Renderer(ABC):
     def _apply(self, node: Expression) -> Piece:
         function, argument = node.data, node.arguments[0]
         assert isinstance(function, Function)
-        if function.name == "exp":
+        if function == EXP:
             return self.exponential(argument)
-        if function.name == "abs":
+        if function == ABS:
             return Piece(self.special("absolute", self.render(argument)), ATOM)
         return Piece(self.call(self.function(function), self.render(argument)), ATOM)
 

@@ -61,6 +61,11 @@ def _function(record: Activation, registry: Registry, path: tuple[str, ...]) -> 
     formula = parse_formula(record.formula, {"z": variable}, lookup, what)
     if formula.shape != variable.shape:
         raise InputError(f"{what} {record.formula!r} gives one number a sample, not one an entry")
+    primitive = PRIMITIVES.get(record.name)
+    if primitive is not None and formula is not primitive(VARIABLE):
+        raise InputError(
+            f"{what}: the name {record.name!r} belongs to {record.name}(z); choose another"
+        )
     symbol = record.symbol or record.name
     plain = symbol.replace("_", r"\_")
     return Function(

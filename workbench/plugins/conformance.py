@@ -110,6 +110,6 @@ def _derived(network: Network, strategy: Strategy = ELEMENTWISE) -> str:
 def _checked(network: Network, strategy: Strategy = ELEMENTWISE) -> str:
     verdicts = list(gradcheck(network, [strategy]))
     for verdict in verdicts:
-        if verdict.verdict == "fail":
+        if verdict.verdict != "pass":
             raise InputError(f"in {network}, gradient of {verdict.parameter}: {verdict.message}")
     return f"{len(verdicts)} gradients checked"
