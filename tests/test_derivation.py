@@ -14,7 +14,7 @@ import pytest
 
 import workbench as wb
 from workbench.__main__ import main
-from workbench.calculus import slopes
+from workbench.calculus import columns, slopes
 from workbench.calculus.algebra import is_zero, multiply, spread
 from workbench.calculus.derivation import Derivation, Strategy
 from workbench.calculus.differentiate import derive
@@ -360,7 +360,7 @@ def test_a_hundred_layers_take_little_time_and_no_array_of_their_size() -> None:
 @pytest.fixture
 def uncached() -> Iterator[None]:
     """Derivatives worked out before a rule is broken, or with a broken rule, are forgotten."""
-    caches = (slopes.slope, slopes.differentiate, slopes.column_slope)
+    caches = (slopes.slope, slopes.differentiate, columns.column_slope)
     for cache in caches:
         cache.cache_clear()
     yield

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workbench.calculus import algebra
+from workbench.calculus import algebra, matrices
 from workbench.calculus.dimensions import ONE, Dimension, Shape
 from workbench.calculus.expressions import Expression, Kind, number, symbol
 from workbench.calculus.functions import EXP, PRIMITIVES
@@ -45,8 +45,8 @@ EXAMPLES: dict[str, list[Expression]] = {
         algebra.multiply(R, Q),
     ],
     "power": [algebra.power(A, Fraction(k)) for k in ("3", "-1", "-2", "1/2", "-3/2")],
-    "matmul": [algebra.matmul(A, C), algebra.matmul(A, C, D), algebra.matmul(S, X)],
-    "transpose": [algebra.transpose(A)],
+    "matmul": [matrices.matmul(A, C), matrices.matmul(A, C, D), matrices.matmul(S, X)],
+    "transpose": [matrices.transpose(A)],
     "apply": [function(A) for function in FUNCTIONS],
     "where": [
         algebra.where(CHOICE, A, B),
@@ -57,11 +57,11 @@ EXAMPLES: dict[str, list[Expression]] = {
     "minimum": [algebra.minimum(A, B), algebra.minimum(A, R), algebra.minimum(R, A)],
     "greater": [algebra.greater(A, B), algebra.greater(A, R)],
     "greater_equal": [algebra.greater_equal(A, B), algebra.greater_equal(R, A)],
-    "sum": [algebra.total(A)],
-    "vec": [algebra.vec(A)],
-    "devec": [algebra.devec(LONG, (M, N))],
-    "diag": [algebra.diag(X)],
-    "diagonal": [algebra.diagonal(S)],
+    "sum": [matrices.total(A)],
+    "vec": [matrices.vec(A)],
+    "devec": [matrices.devec(LONG, (M, N))],
+    "diag": [matrices.diag(X)],
+    "diagonal": [matrices.diagonal(S)],
 }
 """Nodes of every operation with a rule, at sizes that all differ."""
 
@@ -138,7 +138,7 @@ def test_a_wrong_row_is_caught(operation: str) -> None:
 def test_contributions_of_every_use_are_added_up() -> None:
     """A is used three times in sum(A ⊙ exp(A)) + r sum(A): by hand, eᴬ + A ⊙ eᴬ + r."""
     loss = algebra.add(
-        algebra.total(algebra.multiply(A, EXP(A))), algebra.multiply(R, algebra.total(A))
+        matrices.total(algebra.multiply(A, EXP(A))), algebra.multiply(R, matrices.total(A))
     )
     by_a, by_r, by_b = gradients(loss, [A, R, B], number(1))
     values = {A: np.random.default_rng(0).normal(size=(2, 3)), R: np.array([[0.7]])}
@@ -151,4 +151,4 @@ def test_contributions_of_every_use_are_added_up() -> None:
 
 def test_an_operation_without_a_rule_is_named() -> None:
     with pytest.raises(InputError, match="no derivative rule for kron"):
-        gradients(algebra.kron(A, C), [A], _leaf("G", (M * N, N * P)))
+        gradients(matrices.kron(A, C), [A], _leaf("G", (M * N, N * P)))

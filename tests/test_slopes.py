@@ -11,11 +11,12 @@ import sympy
 from numpy.typing import NDArray
 
 import workbench as wb
+from workbench.calculus.columns import column_jacobian_stages
 from workbench.calculus.derivation import Derivation
 from workbench.calculus.differentiate import derive
 from workbench.calculus.expressions import Expression, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
-from workbench.calculus.slopes import OUTPUT, column_jacobian_stages, slope
+from workbench.calculus.slopes import OUTPUT, slope
 from workbench.core.evaluate import evaluate
 from workbench.core.verify import verify
 from workbench.notation.formulas import parse_formula

@@ -1,9 +1,10 @@
 """Local Jacobians ∂vec(node)/∂vec(argument), in denominator layout, that strategies share."""
 
 from workbench import Expression, Function
-from workbench.calculus.algebra import diag, kron, matmul, multiply, spread, transpose, vec
+from workbench.calculus.algebra import multiply, spread
+from workbench.calculus.columns import column_jacobian
 from workbench.calculus.expressions import identity, length, number
-from workbench.calculus.slopes import column_jacobian
+from workbench.calculus.matrices import diag, kron, matmul, transpose, vec
 
 
 def of_function(node: Expression, index: int) -> Expression | None:

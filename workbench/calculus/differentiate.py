@@ -5,49 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from workbench.calculus.algebra import add, devec, matmul, multiply, substitute, vec
+from workbench.calculus.algebra import add, multiply
+from workbench.calculus.columns import column_pullback
 from workbench.calculus.derivation import (
     ELEMENTWISE,
     Derivation,
     Detail,
-    Step,
     Strategy,
 )
 from workbench.calculus.entries import (
-    by_entries,
-    differentiate_entry,
     entry,
     index_sum,
     plain_sum,
-    recover,
 )
 from workbench.calculus.expressions import (
     Expression,
     Kind,
     jacobian,
-    length,
     number,
     symbol,
-    symbols_of,
-    walk,
 )
-from workbench.calculus.functions import COLUMN_VARIABLE, VARIABLE, Function
-from workbench.calculus.pullbacks import RULES, Pullback, accumulate, table_pullback
+from workbench.calculus.functions import Function
+from workbench.calculus.local_derivatives import (
+    LocalDerivatives,
+    expanded,
+    free_indices,
+    function_values,
+    is_columnwise,
+    rules_on_the_way,
+)
+from workbench.calculus.matrices import devec, matmul, vec
+from workbench.calculus.pullbacks import Pullback, accumulate, table_pullback
+from workbench.calculus.rewriting import substitute
 from workbench.calculus.simplify import assume, cancel, common_factors, expand, merge_branches
-from workbench.calculus.slopes import (
-    Stage,
-    column_jacobian,
-    column_jacobian_stages,
-    column_pullback,
-    expand_primes,
-    slope,
-)
+from workbench.calculus.slopes import Stage
 from workbench.calculus.system import Equation, System
+from workbench.calculus.working import Working
 from workbench.errors import InputError, close_matches
 
-FUNCTIONS = "Derivatives of the functions"
 EQUATIONS = "Equations"
-LOCAL = "Local derivatives"
 GRADIENTS = "Gradients"
 
 
@@ -86,29 +82,26 @@ class _Differentiation:
     def __init__(
         self, system: System, strategy: Strategy, wanted: list[Expression], detail: Detail
     ) -> None:
-        self.detail = detail
         self.system = system
         self.strategy = strategy
         self.wanted = wanted
         self.needed = _needed(system, wanted)
-        self.steps: list[Step] = []
-        self.id_of: dict[Expression, int] = {}
+        self.working = Working(detail)
+        self.local = LocalDerivatives(system, self.working, self.needed)
         self.handle: dict[Expression, Expression] = {system.loss: number(1)}
         self.inlined: dict[Expression, Expression] = {}
         self.backward: list[Equation] = []
-        self.locals: dict[Expression, Expression] = {}
-        self.worked_out: dict[str, int] = {}
 
     def run(self) -> Derivation:
         for equation in self.system.equations:
-            self.functions(equation)
+            self.local.functions(equation)
         for equation in self.system.equations:
             given = Stage(equation.right, "given", "an equation of the system")
-            self.note(EQUATIONS, equation.left, [given])
+            self.working.note(EQUATIONS, equation.left, [given])
         for equation in reversed(self.system.equations):
             if equation.left is not self.system.loss:
-                for variable in self.moving(equation):
-                    self.local(equation, variable)
+                for variable in self.local.moving(equation):
+                    self.local.derivative(equation, variable)
         for equation in reversed(self.system.equations):
             if equation.left in self.needed and equation.left is not self.system.loss:
                 self.gradient(equation.left)
@@ -119,138 +112,22 @@ class _Differentiation:
         lasts = {e.left: e.right for e in self.backward}
         ordered = {v: lasts[jacobian(self.system.loss, v)] for v in self.wanted}
         return Derivation(
-            self.system, self.strategy, tuple(self.steps), tuple(self.backward), ordered
+            self.system, self.strategy, tuple(self.working.steps), tuple(self.backward), ordered
         )
-
-    def moving(self, equation: Equation) -> list[Expression]:
-        """The variables of an equation whose local derivatives are shown: with full detail all."""
-        if self.detail is not Detail.FULL:
-            return [v for v in equation.differentiable if v in self.needed]
-        kinds = (Kind.PARAMETER, Kind.INTERMEDIATE, Kind.INPUT)
-        return [symbol for symbol in symbols_of(equation.right) if symbol.symbol.kind in kinds]
-
-    def note(
-        self,
-        section: str,
-        goal: Expression,
-        stages: Sequence[Stage],
-        refs: Sequence[int | None] = (),
-        name: Expression | None = None,
-    ) -> Step:
-        """Number a step and remember it by its goal."""
-        kept: list[Stage] = []
-        for stage in stages:
-            if not kept or stage.expression is not kept[-1].expression:
-                kept.append(stage)
-        cited = tuple(dict.fromkeys(ref for ref in refs if ref is not None))
-        step = Step(len(self.steps) + 1, section, goal, tuple(kept), cited, name)
-        self.steps.append(step)
-        self.id_of[goal] = step.id
-        return step
-
-    def functions(self, equation: Equation) -> None:
-        """The derivative of each function that the equation uses, once a function."""
-        for node in walk(equation.right):
-            function = node.data
-            if not isinstance(function, Function) or function.formula is None:
-                continue
-            argument = COLUMN_VARIABLE if function.columnwise else VARIABLE
-            value = function(argument)
-            if value in self.id_of:
-                continue
-            given = Stage(function.formula, "given", f"the formula of {function.name}")
-            first = self.note(FUNCTIONS, value, [given])
-            if function.columnwise:
-                goal, stages = column_jacobian_stages(function)
-            else:
-                goal, stages = function.prime(argument), slope(function).stages
-            self.note(FUNCTIONS, goal, stages, [first.id])
-
-    def slope_id(self, equation: Equation) -> int | None:
-        """The step that worked out the derivative of the equation's function."""
-        function = equation.right.data
-        if not isinstance(function, Function) or function.formula is None:
-            return None
-        if function.columnwise:
-            return self.id_of[column_jacobian_stages(function)[0]]
-        return self.id_of[function.prime(VARIABLE)]
-
-    def local(self, equation: Equation, variable: Expression) -> None:
-        """∂v/∂u of one equation: for scalars by the table, else by entries."""
-        goal = jacobian(equation.left, variable)
-        refs = [self.id_of[equation.left], self.slope_id(equation)]
-        if variable.is_scalar and equation.left.is_scalar:
-            stages = self._scalar_local(equation, variable)
-            self.note(LOCAL, goal, stages, refs)
-            return
-        if _is_columnwise(equation.right):
-            if equation.left.is_column:
-                full = _column_jacobian(equation)
-                why = "the Jacobian of the function, at this argument"
-                self.local_step(equation, goal, [Stage(full, "columnwise function", why)], refs)
-            return
-        by_entry, body = self._local_by_entries(equation, variable)
-        matrix = _as_matrix(body, equation.left, variable)
-        if matrix is not None:
-            why = "row i and column j hold this entry"
-            self.local_step(equation, goal, [Stage(matrix, "gather entries", why)], [by_entry])
-
-    def local_step(
-        self,
-        equation: Equation,
-        goal: Expression,
-        stages: Sequence[Stage],
-        refs: Sequence[int | None],
-        section: str = LOCAL,
-    ) -> int:
-        """A step that equations alike but for their numbers share: the first stands for all."""
-        self.locals[goal] = stages[-1].expression
-        if goal in self.id_of:
-            return self.id_of[goal]
-        pattern = re.sub(r"\d+", "", f"{goal!r} from {equation.right!r}")
-        known = self.worked_out.get(pattern)
-        if known is None or self.detail is Detail.FULL:
-            step = self.note(section, goal, stages, refs)
-            self.worked_out[pattern] = step.id
-        else:
-            self.id_of[goal] = known
-        return self.id_of[goal]
-
-    def _scalar_local(self, equation: Equation, variable: Expression) -> list[Stage]:
-        (raw,) = accumulate(equation.right, [variable], number(1), table_pullback)
-        stages = [Stage(raw, *_rules_on_the_way(equation.right, variable))]
-        if (expanded := self._expanded(raw, [equation])) is not raw:
-            stages.append(Stage(expanded, "expand", "put in the derivative of the function"))
-        return stages
-
-    def _local_by_entries(self, equation: Equation, variable: Expression) -> tuple[int, Expression]:
-        outer, inner = _free_indices(equation.left, variable)
-        fresh = "".join(letter for letter in "lnst" if letter not in outer)
-        body = by_entries(equation.right, outer, fresh)
-        left, right = entry(equation.left, *outer), entry(variable, *inner)
-        written = Stage(body, "by entries", "write the equation for one entry")
-        cited = self.local_step(equation, left, [written], [self.id_of[equation.left]])
-        raw = differentiate_entry(body, variable, inner, contract=False)
-        result = differentiate_entry(body, variable, inner)
-        stages = [
-            Stage(raw, "differentiate by entries", "an entry's derivative by another is a δ"),
-            Stage(result, "contract the deltas", "a sum over a δ keeps one term"),
-        ]
-        return self.local_step(equation, jacobian(left, right), stages, [cited]), result
 
     def gradient(self, variable: Expression) -> None:
         """∂L/∂u as chain, local derivatives and result."""
         goal = jacobian(self.system.loss, variable)
         consumers = [e for e in self.system.consumers(variable) if e.left in self.needed]
-        refs = [self.id_of.get(jacobian(e.left, variable)) for e in consumers]
-        refs += [self.id_of.get(jacobian(self.system.loss, e.left)) for e in consumers]
-        refs += [self.slope_id(e) for e in consumers]
-        refs += [self.id_of[e.left] for e in consumers if e.left is self.system.loss]
+        refs = [self.working.id_of.get(jacobian(e.left, variable)) for e in consumers]
+        refs += [self.working.id_of.get(jacobian(self.system.loss, e.left)) for e in consumers]
+        refs += [self.local.slope_id(e) for e in consumers]
+        refs += [self.working.id_of[e.left] for e in consumers if e.left is self.system.loss]
         stages = self._stages(variable, consumers)
         if by_entry := self._gradient_by_entries(variable, consumers):
             refs.insert(0, by_entry)
         name = self._name(variable)
-        step = self.note(GRADIENTS, goal, stages, refs, name)
+        step = self.working.note(GRADIENTS, goal, stages, refs, name)
         if name is not None or variable.symbol.kind is Kind.PARAMETER:
             self.handle[variable] = name if name is not None else goal
             self.backward.append(Equation(self.handle[variable], step.result))
@@ -296,12 +173,12 @@ class _Differentiation:
         pulled = add(*(self._pulled(equation, variable) for equation in consumers))
         direct = substitute(pulled, self.inlined)
         if not variable.is_scalar or self.system.loss in [e.left for e in consumers]:
-            stages.append(Stage(direct, *_rules_on_the_way(consumers[0].right, variable)))
+            stages.append(Stage(direct, *rules_on_the_way(consumers[0].right, variable)))
         else:
             stages.append(Stage(direct, "local derivatives", "put in the local derivatives"))
-        expanded = merge_branches(self._expanded(direct, consumers))
-        stages.append(Stage(expanded, "expand", "put in the derivative of the function"))
-        cancelled = cancel(expanded)
+        put_in = merge_branches(expanded(direct, consumers))
+        stages.append(Stage(put_in, "expand", "put in the derivative of the function"))
+        cancelled = cancel(put_in)
         stages.append(Stage(cancelled, "cancel", "multiply out and cancel"))
         bindings = dict(self.system.assumptions)
         assumed = assume(cancelled, bindings) if bindings else cancelled
@@ -330,7 +207,7 @@ class _Differentiation:
         """The local Jacobian recovered from entries, times the gradient, where there is one."""
         if equation.left is self.system.loss or variable.is_scalar or not equation.left.is_column:
             return None
-        local = self.locals.get(jacobian(equation.left, variable))
+        local = self.working.results.get(jacobian(equation.left, variable))
         return None if local is None else matmul(local, self.handle[equation.left])
 
     def _writes_jacobians(self, equation: Equation, variable: Expression) -> bool:
@@ -351,7 +228,7 @@ class _Differentiation:
             return multiply(seed, local)
         pullback = self._strategic(equation)
         (pulled,) = accumulate(equation.right, [variable], seed, pullback)
-        return substitute(pulled, self._values([equation]))
+        return substitute(pulled, function_values([equation]))
 
     def _strategic(self, equation: Equation) -> Pullback:
         """The strategy's Jacobian where it writes one, the table's row elsewhere."""
@@ -361,19 +238,12 @@ class _Differentiation:
                 local = self.strategy.jacobian(node, index)
                 if local is not None:
                     return devec(matmul(local, vec(gradient)), node.arguments[index].shape)
-            if _is_columnwise(node):
+            if is_columnwise(node):
                 assert isinstance(node.data, Function)
                 return column_pullback(node.data, node.arguments[0], node, gradient)
             return table_pullback(node, index, gradient)
 
         return pullback
-
-    def _values(self, equations: Sequence[Equation]) -> dict[Expression, Expression]:
-        """Function values by the names that the equations give them: σ(z₁) is x₁."""
-        return {e.right: e.left for e in equations if e.right.operation == "apply"}
-
-    def _expanded(self, expression: Expression, equations: Sequence[Equation]) -> Expression:
-        return substitute(expand_primes(expression), self._values(equations))
 
     def _gradient_by_entries(
         self, variable: Expression, consumers: Sequence[Equation]
@@ -382,14 +252,14 @@ class _Differentiation:
         equation = consumers[0]
         if variable.is_column or len(consumers) > 1 or equation.left is self.system.loss:
             return None
-        if self._writes_jacobians(equation, variable) or _is_columnwise(equation.right):
+        if self._writes_jacobians(equation, variable) or is_columnwise(equation.right):
             return None
-        outer, inner = _free_indices(equation.left, variable)
+        outer, inner = free_indices(equation.left, variable)
         left, right = entry(equation.left, *outer), entry(variable, *inner)
         local = jacobian(left, right)
         seed = entry(self.handle[equation.left], *outer)
         chain = multiply(seed, jacobian(left, right))
-        put_in = multiply(seed, self.locals[local])
+        put_in = multiply(seed, self.working.results[local])
         result = put_in
         dimensions = [d for d in equation.left.shape if d.names]
         for index, dimension in zip(reversed(outer), reversed(dimensions), strict=True):
@@ -402,7 +272,8 @@ class _Differentiation:
             Stage(put_in, "local derivatives", "put in the local derivative by entries"),
             Stage(result, "contract the deltas", "a sum over a δ keeps one term"),
         ]
-        return self.local_step(equation, goal, stages, [self.id_of[local]], GRADIENTS)
+        refs = [self.working.id_of[local]]
+        return self.working.note_shared(GRADIENTS, equation, goal, stages, refs)
 
 
 def _collected(expression: Expression) -> Expression:
@@ -417,41 +288,3 @@ def _needed(system: System, wanted: Sequence[Expression]) -> set[Expression]:
         if any(variable in needed for variable in equation.differentiable):
             needed.add(equation.left)
     return needed
-
-
-def _free_indices(
-    left: Expression, variable: Expression
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names for the indices of ∂left/∂variable: variable by i, j; left by the next letters."""
-    inner = tuple("ij"[: sum(bool(dimension.names) for dimension in variable.shape)])
-    letters = "jk" if len(inner) < 2 else "kl"
-    return tuple(letters[: sum(bool(d.names) for d in left.shape)]), inner
-
-
-def _as_matrix(body: Expression, left: Expression, variable: Expression) -> Expression | None:
-    if not (left.is_column and variable.is_column):
-        return None
-    return recover(body, "i", "j", (length(variable), length(left)))
-
-
-def _is_columnwise(node: Expression) -> bool:
-    return isinstance(node.data, Function) and node.data.columnwise
-
-
-def _column_jacobian(equation: Equation) -> Expression:
-    function, argument = equation.right.data, equation.right.arguments[0]
-    assert isinstance(function, Function)
-    return column_jacobian(function, argument, equation.left)
-
-
-def _rules_on_the_way(right: Expression, variable: Expression) -> tuple[str, str]:
-    """Names and statements of the rules between a variable and the root, outermost first."""
-    below = {node for node in walk(right) if variable in symbols_of(node) and node is not variable}
-    found: dict[str, str] = {}
-    for node in reversed([node for node in walk(right) if node in below]):
-        constants = [a for a in node.arguments if a not in below and a is not variable]
-        is_multiple = node.operation == "multiply" and all(not symbols_of(c) for c in constants)
-        if not is_multiple and node.operation != "transpose":
-            rule = RULES[node.operation]
-            found[rule.name] = rule.statement
-    return ", ".join(found) or "definition", "; ".join(found.values())

@@ -8,16 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from workbench.calculus.algebra import (
-    add,
-    diag,
-    is_zero,
-    matmul,
-    multiply,
-    rebuild,
-    substitute,
-    transpose,
-)
+from workbench.calculus.algebra import add, is_zero, multiply
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
@@ -30,7 +21,9 @@ from workbench.calculus.expressions import (
     walk,
 )
 from workbench.calculus.functions import Function
+from workbench.calculus.matrices import diag, matmul, transpose
 from workbench.calculus.pullbacks import gradients
+from workbench.calculus.rewriting import rebuild, substitute
 from workbench.errors import InputError
 
 Indices = tuple[str, ...]

@@ -11,18 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 
-from workbench.calculus.algebra import (
-    add,
-    divide,
-    matmul,
-    multiply,
-    negate,
-    power,
-    rebuild,
-    spread,
-    substitute,
-    subtract,
-)
+from workbench.calculus.algebra import add, divide, multiply, negate, power, spread, subtract
 from workbench.calculus.dimensions import ONE, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
@@ -36,6 +25,8 @@ from workbench.calculus.expressions import (
     symbols_of,
     transform,
 )
+from workbench.calculus.matrices import matmul
+from workbench.calculus.rewriting import rebuild, substitute
 
 VARIABLE = symbol("z", Kind.VARIABLE)
 """The variable of an elementwise formula."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 
-from workbench.calculus.algebra import add, multiply, rebuild, transpose
+from workbench.calculus.algebra import add, multiply
 from workbench.calculus.derivation import Derivation, Step
 from workbench.calculus.entries import entry
 from workbench.calculus.expressions import Expression, Kind, make, symbol, transform
+from workbench.calculus.matrices import transpose
+from workbench.calculus.rewriting import rebuild
 
 
 class Layout(StrEnum):

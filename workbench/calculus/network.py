@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from workbench.calculus.algebra import add, matmul, multiply, power, rebuild, spread, total
+from workbench.calculus.algebra import add, multiply, power, spread
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import (
     Expression,
@@ -24,6 +24,8 @@ from workbench.calculus.functions import (
     Function,
     by_columns,
 )
+from workbench.calculus.matrices import matmul, total
+from workbench.calculus.rewriting import rebuild
 from workbench.calculus.simplify import inner_products
 from workbench.calculus.system import Equation, System
 from workbench.errors import InputError

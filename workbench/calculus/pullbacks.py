@@ -15,23 +15,17 @@ from fractions import Fraction
 
 from workbench.calculus.algebra import (
     add,
-    devec,
-    diag,
-    diagonal,
     greater,
     is_zero,
-    matmul,
     multiply,
     power,
     scaled,
     spread,
     subtract,
-    total,
-    transpose,
-    vec,
 )
 from workbench.calculus.expressions import Expression, number, ones, walk, zero
 from workbench.calculus.functions import Function
+from workbench.calculus.matrices import devec, diag, diagonal, matmul, total, transpose, vec
 from workbench.errors import InputError
 
 Pullback = Callable[[Expression, int, Expression], Expression]

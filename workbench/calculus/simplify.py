@@ -11,23 +11,19 @@ from math import prod
 
 from workbench.calculus.algebra import (
     add,
-    devec,
-    matmul,
     multiply,
     power,
-    rebuild,
     split_coefficient,
     split_power,
     split_scalars,
     spread,
-    substitute,
     subtract,
-    total,
-    transpose,
     where,
 )
 from workbench.calculus.dimensions import ONE, Shape
 from workbench.calculus.expressions import Bindings, Expression, number, ones, transform, walk
+from workbench.calculus.matrices import devec, matmul, total, transpose
+from workbench.calculus.rewriting import rebuild, substitute
 
 MOST_TERMS = 200
 """Products that would multiply out to more terms than this are left as they are."""
@@ -82,6 +78,8 @@ def _distribute(factors: list[Expression], node: Expression) -> Expression:
     """Multiply out, sums with fractions first so that a factor can meet its own reciprocal."""
     fractions = [factor for factor in factors if factor.operation == "add" and _divides(factor)]
     if fractions and len(fractions) < sum(factor.operation == "add" for factor in factors):
+        if prod(len(factor.arguments) for factor in fractions) > MOST_TERMS:
+            return node
         rest = [factor for factor in factors if factor not in fractions]
         terms = [multiply(*rest, *chosen) for chosen in product(*(f.arguments for f in fractions))]
         return spread(add(*(expand(term) for term in terms)), node.shape)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calculus.algebra import substitute
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
+from workbench.calculus.rewriting import substitute
 from workbench.calculus.slopes import OUTPUT, slope
 from workbench.core.evaluate import evaluate
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from workbench.calculus.algebra import matmul, multiply, split_coefficient, split_scalars
+from workbench.calculus.algebra import multiply, split_coefficient, split_scalars
 from workbench.calculus.dimensions import ONE, SCALAR, Shape
 from workbench.calculus.expressions import Expression, number, symbols_of
 from workbench.calculus.functions import Function
+from workbench.calculus.matrices import matmul
 from workbench.calculus.network import BATCH
 from workbench.core.calls import PRIMITIVE_CALLS, Block, Call, Operand, Register
 from workbench.core.evaluate import evaluate

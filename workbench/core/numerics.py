@@ -19,14 +19,11 @@ from fractions import Fraction
 from workbench.calculus.algebra import (
     add,
     is_exponential,
-    matmul,
     multiply,
     negate,
     power,
-    rebuild,
     scaled,
     split_coefficient,
-    substitute,
     subtract,
 )
 from workbench.calculus.dimensions import ONE
@@ -40,6 +37,8 @@ from workbench.calculus.expressions import (
     walk,
 )
 from workbench.calculus.functions import ABS, COSH, EXP, LOG, SINH, TANH, Function
+from workbench.calculus.matrices import matmul
+from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.simplify import expand
 from workbench.calculus.system import Equation
 

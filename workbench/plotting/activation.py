@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from numpy.typing import NDArray
 
+from workbench.calculus.columns import column_pullback
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression, Kind, symbol
 from workbench.calculus.functions import VARIABLE, Function
-from workbench.calculus.slopes import OUTPUT, column_pullback, slope
+from workbench.calculus.slopes import OUTPUT, slope
 from workbench.core.evaluate import evaluate
 from workbench.errors import InputError
 from workbench.notation.latex import latex

@@ -72,7 +72,7 @@ def run_once(
         If the inputs or targets are not finite or not as many as the network takes, or it is too
         large.
 
-    >>> from workbench.calculus.algebra import total
+    >>> from workbench.calculus.matrices import total
     >>> from workbench.calculus.functions import TANH
     >>> from workbench.calculus.network import PREDICTION, LossFunction
     >>> once = run_once(Network((2, 1), (TANH,), LossFunction("sum", total(PREDICTION))), [0.5, 2])
@@ -124,7 +124,7 @@ def network_figure(network: Network, once: Pass) -> Figure:
     InputError
         If the network has too many layers for one figure.
 
-    >>> from workbench.calculus.algebra import total
+    >>> from workbench.calculus.matrices import total
     >>> from workbench.calculus.functions import TANH
     >>> from workbench.calculus.network import PREDICTION, LossFunction
     >>> network = Network((2, 1), (TANH,), LossFunction("sum", total(PREDICTION)))

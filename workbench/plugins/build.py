@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from workbench.calculus.columns import column_jacobian_stages
 from workbench.calculus.derivation import Strategy
 from workbench.calculus.expressions import Expression, number
 from workbench.calculus.functions import (
@@ -17,7 +18,7 @@ from workbench.calculus.functions import (
 from workbench.calculus.network import PREDICTION, TARGET, LossFunction, Network
 from workbench.calculus.pullbacks import gradients
 from workbench.calculus.simplify import common_factors, merge_branches
-from workbench.calculus.slopes import column_jacobian_stages, slope
+from workbench.calculus.slopes import slope
 from workbench.errors import InputError, WorkbenchError
 from workbench.notation.formulas import mentions, parse_formula
 from workbench.notation.text import text

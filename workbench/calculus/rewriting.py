@@ -1,0 +1,82 @@
+"""Building an expression anew: with other arguments, or with other nodes in place of some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from workbench.calculus.algebra import (
+    add,
+    greater,
+    greater_equal,
+    maximum,
+    minimum,
+    multiply,
+    power,
+    where,
+)
+from workbench.calculus.dimensions import SCALAR
+from workbench.calculus.expressions import Bindings, Expression, make, symbols_of, transform
+from workbench.calculus.matrices import (
+    devec,
+    diag,
+    diagonal,
+    kron,
+    matmul,
+    total,
+    transpose,
+    vec,
+)
+
+
+def substitute(expression: Expression, bindings: Bindings) -> Expression:
+    """Replace nodes (usually symbols) by other expressions and apply the laws anew."""
+
+    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+        if node in bindings:
+            return bindings[node]
+        return node if arguments == node.arguments else rebuild(node, arguments)
+
+    return transform(expression, rule)
+
+
+def rebuild(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+    """The operation of a node on other arguments."""
+    match node.operation:
+        case "power":
+            assert isinstance(node.data, Fraction)
+            return power(arguments[0], node.data)
+        case "devec":
+            return devec(arguments[0], node.shape)
+        case "apply":
+            return make("apply", arguments, node.data, arguments[0].shape)
+        case "entry" | "index_sum":
+            return make(node.operation, arguments, node.data, SCALAR)
+        case operation if operation in CONSTRUCTORS:
+            return CONSTRUCTORS[operation](*arguments)
+        case _:
+            return node
+
+
+def depends_on(expression: Expression, symbol: Expression) -> bool:
+    """Whether a symbol occurs in an expression."""
+    return symbol in symbols_of(expression)
+
+
+CONSTRUCTORS: dict[str, Callable[..., Expression]] = {
+    "add": add,
+    "multiply": multiply,
+    "matmul": matmul,
+    "transpose": transpose,
+    "sum": total,
+    "where": where,
+    "greater": greater,
+    "greater_equal": greater_equal,
+    "maximum": maximum,
+    "minimum": minimum,
+    "vec": vec,
+    "kron": kron,
+    "diag": diag,
+    "diagonal": diagonal,
+}
+"""What builds each operation from its arguments."""

@@ -1,0 +1,65 @@
+"""The working of a derivation while it is written: numbered steps, found again by their goals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from workbench.calculus.derivation import Detail, Step
+from workbench.calculus.expressions import Expression
+from workbench.calculus.slopes import Stage, distinct
+from workbench.calculus.system import Equation
+
+
+class Working:
+    """The steps so far.
+
+    Attributes
+    ----------
+    steps : in the order of writing.
+    id_of : the step that reached a goal, or stands for the step that would have.
+    results : what each shared step came to, for its own goal.
+    """
+
+    def __init__(self, detail: Detail) -> None:
+        self.detail = detail
+        self.steps: list[Step] = []
+        self.id_of: dict[Expression, int] = {}
+        self.results: dict[Expression, Expression] = {}
+        self._patterns: dict[str, int] = {}
+
+    def note(
+        self,
+        section: str,
+        goal: Expression,
+        stages: Sequence[Stage],
+        refs: Sequence[int | None] = (),
+        name: Expression | None = None,
+    ) -> Step:
+        """Number a step and remember it by its goal."""
+        cited = tuple(dict.fromkeys(ref for ref in refs if ref is not None))
+        step = Step(len(self.steps) + 1, section, goal, tuple(distinct(stages)), cited, name)
+        self.steps.append(step)
+        self.id_of[goal] = step.id
+        return step
+
+    def note_shared(
+        self,
+        section: str,
+        equation: Equation,
+        goal: Expression,
+        stages: Sequence[Stage],
+        refs: Sequence[int | None],
+    ) -> int:
+        """A step that equations alike but for their numbers share: the first stands for all."""
+        self.results[goal] = stages[-1].expression
+        if goal in self.id_of:
+            return self.id_of[goal]
+        pattern = re.sub(r"\d+", "", f"{goal!r} from {equation.right!r}")
+        known = self._patterns.get(pattern)
+        if known is None or self.detail is Detail.FULL:
+            step = self.note(section, goal, stages, refs)
+            self._patterns[pattern] = step.id
+        else:
+            self.id_of[goal] = known
+        return self.id_of[goal]
