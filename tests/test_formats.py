@@ -144,7 +144,6 @@ def test_markdown_opens_and_closes_its_mathematics(strategy: str) -> None:
             assert "\n\n" not in formula
 
 
-@pytest.mark.xfail(reason="the named assumption is set as $…$$…$ inside \\text", strict=True)
 def test_markdown_has_no_dollar_inside_a_formula() -> None:
     """GitHub and Jupyter end a formula at the next two dollars, wherever they stand."""
     shown = wb.derive(wb.network("3-4:softmax"), batch=True).markdown()

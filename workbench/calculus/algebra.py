@@ -130,6 +130,8 @@ def power(base: Expression, exponent: int | Fraction) -> Expression:
             raise InputError("division by zero")
         return base
     if base.number is not None:
+        if base.number < 0 and exponent.denominator % 2 == 0:
+            raise InputError(f"{base.number} has no real power of exponent {exponent}")
         exact = _exact_power(base.number, exponent)
         if exact is not None:
             return number(exact)
@@ -152,7 +154,7 @@ def where(condition: Expression, yes: Expression, no: Expression) -> Expression:
     if yes.form == no.form:
         return spread(yes, shape)
     if yes.number == 1 and is_zero(no):
-        return condition
+        return spread(condition, shape)
     return make("where", (condition, yes, no), None, shape)
 
 

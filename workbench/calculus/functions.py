@@ -27,6 +27,7 @@ from workbench.calculus.expressions import (
 )
 from workbench.calculus.matrices import matmul
 from workbench.calculus.rewriting import rebuild, substitute
+from workbench.errors import InputError
 
 VARIABLE = symbol("z", Kind.VARIABLE)
 """The variable of an elementwise formula."""
@@ -84,6 +85,8 @@ class Function:
             return argument.arguments[0]
         if self == LOG and argument.operation == "apply" and argument.data == EXP:
             return argument.arguments[0]
+        if self == LOG and argument.number is not None and argument.number <= 0:
+            raise InputError(f"log({argument.number}) is no real number")
         if argument.number is not None and self.formula is None and self.name in _EXACT:
             exact = _EXACT[self.name].get(argument.number)
             if exact is not None:

@@ -199,13 +199,23 @@ def _recognised(formula: Expression) -> Found | None:
         return None
     replaced = substitute(plain, {formula: OUTPUT})
     if formula.operation == "power" and isinstance(formula.data, Fraction):
-        inner = power(OUTPUT, 1 / formula.data)
-        if formula.data.numerator == 1:
-            replaced = substitute(plain, {formula.arguments[0]: inner})
+        replaced = _with_root(plain, formula.arguments[0], formula.data)
     solved = _solve_exponential(formula, OUTPUT)
     if solved is not None:
         replaced = _with_exponential(plain, *solved)
     return ([], replaced) if not depends_on(replaced, VARIABLE) else None
+
+
+def _with_root(expression: Expression, base: Expression, exponent: Fraction) -> Expression:
+    """With a = baseᵏ, every power baseʲ as a^(j/k)."""
+
+    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+        if node.operation == "power" and node.arguments[0] is base:
+            assert isinstance(node.data, Fraction)
+            return power(OUTPUT, node.data / exponent)
+        return node if arguments == node.arguments else rebuild(node, arguments)
+
+    return transform(expression, rule)
 
 
 def _through_denominator(formula: Expression) -> Found | None:

@@ -17,12 +17,15 @@ from numpy.typing import DTypeLike, NDArray
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.network import Network
 from workbench.core.evaluate import evaluate
-from workbench.errors import InputError, close_matches
+from workbench.errors import InputError, TooLargeError, close_matches
 
 Array = NDArray[Any]
 
 ALIGNMENT = 64
 """The bytes of a cache line, at which a vector begins."""
+
+MOST_MEMORY = 4 * 2**30
+"""Parameters, and a program's buffers, of more bytes than this are refused, not allocated."""
 
 STREAM = 1
 """The stream of random numbers that starting values are drawn from."""
@@ -44,6 +47,7 @@ class Parameters(Mapping[str, Array]):
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike = np.float64):
         self.shapes = MappingProxyType(dict(shapes))
+        _refuse_too_large(sum(map(math.prod, self.shapes.values())) * np.dtype(dtype).itemsize)
         self.vector = _aligned_zeros(sum(map(math.prod, self.shapes.values())), np.dtype(dtype))
         self._views: dict[str, Array] = {}
         start = 0
@@ -158,3 +162,24 @@ def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> Array:
     raw = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+def _refuse_too_large(count: int) -> None:
+    if count > MOST_MEMORY:
+        raise TooLargeError(
+            f"the parameters take {readable_bytes(count)}, more than "
+            f"{readable_bytes(MOST_MEMORY)}; use narrower layers"
+        )
+
+
+def readable_bytes(count: float) -> str:
+    """A number of bytes in the unit that suits it.
+
+    >>> readable_bytes(3 * 2**30)
+    '3.0 GiB'
+    """
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"

@@ -32,14 +32,11 @@ from workbench.core.emission import (
 )
 from workbench.core.lowering import Lowering
 from workbench.core.numerics import stable_lines
-from workbench.core.parameters import Parameters, parameter_shapes
+from workbench.core.parameters import MOST_MEMORY, Parameters, parameter_shapes, readable_bytes
 from workbench.errors import InputError, TooLargeError
 from workbench.notation.text import text
 
 Array = NDArray[Any]
-
-MOST_MEMORY = 4 * 2**30
-"""Buffers beyond this many bytes are refused before they are allocated."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,7 @@ class Program:
     source : the Python source that runs.
     batch_size : the number of samples a call takes.
     parameters, gradients : arrays by name, views of one vector each; `step` fills the gradients.
+    bare_step : `step` without its guard against NumPy's warnings, for loops with their own.
     outputs : (samples, outputs), the network's output in the latest `step` or `forward`.
 
     >>> from workbench.plugins.build import build_network
@@ -95,7 +93,7 @@ class Program:
         exec(compile(source.text, "<workbench program>", "exec"), namespace)
         names = [parameter.symbol.name for parameter in derivation.system.parameters]
         arrays = [parameters[name] for name in names] + [gradients[name] for name in names]
-        self._step, self._forward, self._predict, self.outputs = namespace["build"](*arrays)
+        self.bare_step, self._forward, self._predict, self.outputs = namespace["build"](*arrays)
 
     def step(self, inputs: Array, targets: Array) -> float:
         """Forward and backward pass of one batch.
@@ -109,15 +107,18 @@ class Program:
         -------
         The loss of the batch; `gradients` then hold ∂L/∂parameter.
         """
-        return float(self._step(inputs, targets))
+        with np.errstate(all="ignore"):
+            return float(self.bare_step(inputs, targets))
 
     def forward(self, inputs: Array, targets: Array) -> float:
         """The loss of one batch; `outputs` then hold the network's output."""
-        return float(self._forward(inputs, targets))
+        with np.errstate(all="ignore"):
+            return float(self._forward(inputs, targets))
 
     def predict(self, inputs: Array) -> Array:
         """The network's output for one batch, (batch_size, outputs), as a fresh array."""
-        self._predict(inputs)
+        with np.errstate(all="ignore"):
+            self._predict(inputs)
         return np.array(self.outputs)
 
 
@@ -145,10 +146,10 @@ def compile_network(
     """
     if batch_size < 1:
         raise InputError(f"a batch holds at least one sample, not {batch_size}")
-    derivation = derive(network.system(batch=True), strategy=strategy)
-    source = write_source(derivation, batch_size, dtype, str(network))
     if parameters is None:
         parameters = Parameters(parameter_shapes(network), dtype)
+    derivation = derive(network.system(batch=True), strategy=strategy)
+    source = write_source(derivation, batch_size, dtype, str(network))
     if gradients is None:
         gradients = parameters.zeros_like()
     return Program(source, derivation, batch_size, parameters, gradients)
@@ -230,8 +231,8 @@ class _Writer:
             )
             raise TooLargeError(
                 f"the {name} strategy on {self.title or 'this system'} with a batch of "
-                f"{self.batch_size} needs {_human(needed)} of buffers, more than "
-                f"{_human(MOST_MEMORY)}; {way_out}"
+                f"{self.batch_size} needs {readable_bytes(needed)} of buffers, more than "
+                f"{readable_bytes(MOST_MEMORY)}; {way_out}"
             )
 
     def _inputs(self, with_target: bool) -> str:
@@ -293,18 +294,10 @@ def _comments(block: Block) -> list[str]:
     lines = [f"{text(equation.left)} = {text(equation.right)}"]
     if block.line.is_rewritten:
         lines.append(f"computed without overflow as {text(block.line.computed)}")
-    return lines
+    return [" ".join(line.split()) for line in lines]
 
 
 def _inlined(line: str, inline: Mapping[str, str]) -> str:
     for short, long in inline.items():
         line = line.replace(short, long)
     return line
-
-
-def _human(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB"

@@ -218,13 +218,13 @@ class Training:
 
     def _run(self, program: Program, batches: Sequence[Batch]) -> tuple[float, float]:
         """Make a step with each batch; return the sums of the losses and the gradients' norms."""
-        step, update = program.step, self.optimizer.update
+        step, update = program.bare_step, self.optimizer.update
         parameters, gradients = self.parameters.vector, self._gradients.vector
         dot, isfinite, sqrt = np.dot, math.isfinite, math.sqrt
         keep_outputs = self._has_classes
         losses = norms = 0.0
         for inputs, targets, outputs in batches:
-            loss = step(inputs, targets)
+            loss = float(step(inputs, targets))
             squared_norm = dot(gradients, gradients)
             if not (isfinite(loss) and isfinite(squared_norm)):
                 squared_norm = self._require_finite(loss)

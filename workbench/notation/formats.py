@@ -151,7 +151,7 @@ def _markdown_step(lines: Sequence[Line]) -> str:
     for line in lines:
         left = "" if line.is_continuation else " = ".join(latex(side) for side in line.left)
         label = rf" && \text{{({line.label})}}" if line.label else ""
-        rule = rf" && \text{{{_escaped(line.rule)}}}" if line.rule else ""
+        rule = rf" && \text{{{line.rule}}}" if line.rule else ""
         rows.append(rf"{left} &= {latex(line.right)}{rule}{label}")
     body = " \\\\\n".join(rows)
     refs = ", ".join(f"({ref})" for ref in lines[-1].refs)

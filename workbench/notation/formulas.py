@@ -45,7 +45,7 @@ Lookup = Callable[[str], Function | None]
 """Finds another function that a formula mentions by name."""
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?)"
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?)"
     r"|(?P<name>[^\W\d]\w*)"
     r"|(?P<operator>\*\*|>=|<=|[-+*/^(),<>≥≤]))"
 )

@@ -17,6 +17,7 @@ from workbench.calculus.functions import (
 )
 from workbench.calculus.network import PREDICTION, TARGET, LossFunction, Network
 from workbench.calculus.pullbacks import gradients
+from workbench.calculus.rewriting import depends_on
 from workbench.calculus.simplify import common_factors, merge_branches
 from workbench.calculus.slopes import slope
 from workbench.errors import InputError, WorkbenchError
@@ -28,7 +29,14 @@ from workbench.plugins.registry import Registry
 MOST_LAYERS = 1_000
 WIDEST_LAYER = 10_000_000
 
-_GREEK = {"σ": r"\sigma", "φ": r"\varphi", "ψ": r"\psi", "τ": r"\tau", "ρ": r"\rho"}
+_GREEK_NAMES = (
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+_GREEK = {
+    letter: "\\" + name
+    for letter, name in zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", _GREEK_NAMES.split(), strict=True)
+}
 
 
 def build_function(name: str, registry: Registry) -> Function:
@@ -68,7 +76,7 @@ def _function(record: Activation, registry: Registry, path: tuple[str, ...]) -> 
             f"{what}: the name {record.name!r} belongs to {record.name}(z); choose another"
         )
     symbol = record.symbol or record.name
-    plain = symbol.replace("_", r"\_")
+    plain = (symbol if symbol.isascii() else record.name).replace("_", r"\_")
     return Function(
         record.name,
         formula,
@@ -99,6 +107,8 @@ def build_loss(name: str, registry: Registry) -> LossFunction:
     record = registry.loss(name)
     what = f"formula of loss {record.name!r}"
     formula = _read(record, record.formula, what, registry)
+    if not depends_on(formula, PREDICTION):
+        raise InputError(f"{what} {record.formula!r} does not depend on the output a")
     if not formula.is_scalar:
         raise InputError(
             f"{what} {record.formula!r} gives one number an entry; put sum(…) or mean(…) around it"

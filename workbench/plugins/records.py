@@ -13,6 +13,7 @@ from workbench.errors import InputError
 
 ArrayFunction = Callable[[Any], Any]
 
+_SYMBOL = re.compile(r"[^\W\d_]{1,20}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
 
@@ -53,6 +54,10 @@ class Activation:
     def __post_init__(self) -> None:
         _require_names("activation", self.name, self.aliases)
         _require_text("activation", self.name, "formula", self.formula)
+        if self.symbol is not None and _SYMBOL.fullmatch(self.symbol) is None:
+            raise InputError(
+                f"activation {self.name!r}: symbol {self.symbol!r} must be letters, at most 20"
+            )
         if not all(isinstance(kink, int | float) for kink in self.kinks):
             raise InputError(f"activation {self.name!r}: kinks must be numbers, not {self.kinks!r}")
         for label, function in (("value", self.value), ("slope", self.slope)):
