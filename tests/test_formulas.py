@@ -15,7 +15,7 @@ from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
 from workbench.core.evaluate import evaluate
 from workbench.errors import InputError
-from workbench.notation.formulas import mentions, parse_formula
+from workbench.notation.formulas import parse_formula
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry
 
@@ -201,8 +201,3 @@ def test_any_text_is_a_formula_or_an_input_error(words: str) -> None:
         assert str(error)
     else:
         assert parsed.is_scalar
-
-
-def test_whether_a_formula_mentions_a_name() -> None:
-    assert mentions("exp(z) / sum(exp(z))", "sum")
-    assert not mentions("summit(z)", "sum")

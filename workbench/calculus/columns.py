@@ -28,7 +28,6 @@ from workbench.calculus.pullbacks import gradients
 from workbench.calculus.rewriting import depends_on, substitute
 from workbench.calculus.simplify import common_factors, expand, merge_branches
 from workbench.calculus.slopes import Stage, distinct, expand_primes
-from workbench.errors import InputError
 
 COLUMN_OUTPUT = symbol("a", Kind.VARIABLE, COLUMN_VARIABLE.shape)
 COLUMN_GRADIENT = symbol("g", Kind.GRADIENT, COLUMN_VARIABLE.shape)
@@ -40,35 +39,22 @@ class ColumnSlope:
 
     Attributes
     ----------
-    stages : the pullback of `COLUMN_GRADIENT` worked out in `COLUMN_VARIABLE`.
+    plain : the pullback of `COLUMN_GRADIENT` in `COLUMN_VARIABLE`.
     form : the same in terms of `COLUMN_OUTPUT` where the formula is a quotient.
-    terms : the pullback as Σ u ⊙ g (v is None) and u (vᵀ g); the Jacobian is Σ diag(u) + u vᵀ.
     """
 
-    stages: tuple[Stage, ...]
+    plain: Expression
     form: Expression
-    terms: tuple[tuple[Expression, Expression | None], ...]
 
 
 @cache
 def column_slope(function: Function) -> ColumnSlope:
-    """Work out the pullback and the Jacobian of a columnwise function.
-
-    Raises
-    ------
-    InputError
-        If its Jacobian is not a diagonal plus outer products.
-    """
+    """Work out the pullback of a columnwise function."""
     formula = _formula(function)
     (raw,) = gradients(formula, [COLUMN_VARIABLE], COLUMN_GRADIENT)
     plain = merge_branches(expand_primes(raw))
     form = common_factors(expand(_in_column_output(formula, plain)))
-    shown = substitute(form, {COLUMN_OUTPUT: function(COLUMN_VARIABLE)})
-    stages = [
-        Stage(plain, "quotient and chain rule", "pull g back through the formula"),
-        Stage(shown, "recognise", f"write it with {function.name} itself"),
-    ]
-    return ColumnSlope(tuple(distinct(stages)), form, _linear_terms(function, expand(form)))
+    return ColumnSlope(plain, form)
 
 
 def _in_column_output(formula: Expression, plain: Expression) -> Expression:
@@ -89,9 +75,12 @@ def _in_column_output(formula: Expression, plain: Expression) -> Expression:
     return plain if depends_on(written, scale) else written
 
 
-def _linear_terms(
-    function: Function, expanded: Expression
-) -> tuple[tuple[Expression, Expression | None], ...]:
+Terms = tuple[tuple[Expression, Expression | None], ...]
+"""A pullback as Σ u ⊙ g (v is None) and u (vᵀ g); the Jacobian is then Σ diag(u) + u vᵀ."""
+
+
+def _linear_terms(expanded: Expression) -> Terms | None:
+    """The terms of a pullback, if it has this form."""
     terms: list[tuple[Expression, Expression | None]] = []
     for term in expanded.arguments if expanded.operation == "add" else (expanded,):
         factors = term.arguments if term.operation == "multiply" else (term,)
@@ -104,9 +93,7 @@ def _linear_terms(
             inside = substitute(holders[0].arguments[0], {COLUMN_GRADIENT: number(1)})
             terms.append((left, inside))
         else:
-            raise InputError(
-                f"the Jacobian of {function.name} is not a diagonal plus outer products"
-            )
+            return None
     return tuple(terms)
 
 
@@ -118,20 +105,19 @@ def column_pullback(
     return by_columns(column_slope(function).form, bindings)
 
 
-def column_jacobian(function: Function, argument: Expression, value: Expression) -> Expression:
+def column_jacobian(
+    function: Function, argument: Expression, value: Expression
+) -> Expression | None:
     """∂f/∂z of a columnwise function of a matrix, in denominator layout over vec.
 
     For one column this is Σ diag(u) + u vᵀ. For several it is block diagonal, which is written
-    diag(vec U) (I ⊗ 𝟏𝟏ᵀ) diag(vec V).
+    diag(vec U) (I ⊗ 𝟏𝟏ᵀ) diag(vec V). None if it is not a diagonal plus outer products.
     """
-    return _jacobian_of_terms(column_slope(function).terms, argument, value)
+    terms = _linear_terms(expand(column_slope(function).form))
+    return None if terms is None else _jacobian_of_terms(terms, argument, value)
 
 
-def _jacobian_of_terms(
-    terms: tuple[tuple[Expression, Expression | None], ...],
-    argument: Expression,
-    value: Expression,
-) -> Expression:
+def _jacobian_of_terms(terms: Terms, argument: Expression, value: Expression) -> Expression:
     rows, columns = argument.shape
     bindings = {COLUMN_VARIABLE: argument, COLUMN_OUTPUT: value}
     parts = []
@@ -150,23 +136,25 @@ def _jacobian_of_terms(
 
 
 def column_jacobian_stages(function: Function) -> tuple[Expression, tuple[Stage, ...]]:
-    """The Jacobian ∂p/∂z of p = f(z) as a goal and its lines, first in z and then in p."""
+    """The Jacobian ∂p/∂z of p = f(z) as a goal and its lines, first in z and then in p.
+
+    There are no lines if it is not a diagonal plus outer products.
+    """
     value = function(COLUMN_VARIABLE)
-    (raw,) = gradients(_formula(function), [COLUMN_VARIABLE], COLUMN_GRADIENT)
-    plain = _linear_terms(function, expand(merge_branches(expand_primes(raw))))
+    goal = jacobian(value, COLUMN_VARIABLE)
+    plain = _linear_terms(expand(column_slope(function).plain))
+    recognised = column_jacobian(function, COLUMN_VARIABLE, value)
+    if plain is None or recognised is None:
+        return goal, ()
     stages = [
         Stage(
             _jacobian_of_terms(plain, COLUMN_VARIABLE, value),
             "quotient and chain rule",
             "a diagonal from each entry itself, an outer product from each sum",
         ),
-        Stage(
-            column_jacobian(function, COLUMN_VARIABLE, value),
-            "recognise",
-            f"what is left is {function.name} itself",
-        ),
+        Stage(recognised, "recognise", f"what is left is {function.name} itself"),
     ]
-    return jacobian(value, COLUMN_VARIABLE), tuple(distinct(stages))
+    return goal, tuple(distinct(stages))
 
 
 def _formula(function: Function) -> Expression:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from workbench.calculus.algebra import add, multiply
+from workbench.calculus.algebra import add, multiply, spread
 from workbench.calculus.columns import column_pullback
 from workbench.calculus.derivation import (
     ELEMENTWISE,
@@ -91,6 +92,7 @@ class _Differentiation:
         self.handle: dict[Expression, Expression] = {system.loss: number(1)}
         self.inlined: dict[Expression, Expression] = {}
         self.backward: list[Equation] = []
+        self.named = self._named()
 
     def run(self) -> Derivation:
         for equation in self.system.equations:
@@ -146,18 +148,19 @@ class _Differentiation:
 
     def _name(self, variable: Expression) -> Expression | None:
         """δ with the number of the intermediate, if its gradient is used more than once."""
-        if variable.symbol.kind is not Kind.INTERMEDIATE or self._uses(variable) < 2:
-            return None
-        suffix = re.sub(r"^\D+", "", variable.symbol.name)
-        alike = [
-            other
-            for other in self.system.of_kind(Kind.INTERMEDIATE)
-            if re.sub(r"^\D+", "", other.symbol.name) == suffix and self._uses(other) > 1
-        ]
-        if alike != [variable]:
+        suffix = _number_of(variable)
+        if self.named.get(suffix) != [variable]:
             return None
         prefix = "Delta" if not variable.is_column else "delta"
         return symbol(f"{prefix}{suffix}", Kind.GRADIENT, variable.shape)
+
+    def _named(self) -> dict[str, list[Expression]]:
+        """The intermediates whose gradients are used more than once, by their numbers."""
+        found: dict[str, list[Expression]] = {}
+        for variable in self.system.of_kind(Kind.INTERMEDIATE):
+            if self._uses(variable) > 1:
+                found.setdefault(_number_of(variable), []).append(variable)
+        return found
 
     def _stages(self, variable: Expression, consumers: Sequence[Equation]) -> list[Stage]:
         """The lines of ∂L/∂u: chain, local Jacobians, pullback, what is known put in, result."""
@@ -186,7 +189,8 @@ class _Differentiation:
             stages.append(
                 Stage(_collected(assumed), "assumption", "use what is known of the target")
             )
-        return stages
+        shape = variable.shape
+        return [replace(s, expression=spread(s.expression, shape)) for s in stages]
 
     def _chain(self, equation: Equation, variable: Expression) -> Expression | None:
         """∂L/∂u as a product of Jacobians, where it can be written so."""
@@ -288,3 +292,8 @@ def _needed(system: System, wanted: Sequence[Expression]) -> set[Expression]:
         if any(variable in needed for variable in equation.differentiable):
             needed.add(equation.left)
     return needed
+
+
+def _number_of(variable: Expression) -> str:
+    """What follows the letters of a symbol's name."""
+    return re.sub(r"^\D+", "", variable.symbol.name)

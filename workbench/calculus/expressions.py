@@ -18,7 +18,6 @@ from fractions import Fraction
 from weakref import WeakValueDictionary
 
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension, Shape
-from workbench.errors import ShapeError
 
 COMMUTATIVE = frozenset({"add", "multiply"})
 
@@ -176,12 +175,6 @@ def length(expression: Expression) -> Dimension:
     ('n', 'n')
     """
     return expression.shape[0] * expression.shape[1]
-
-
-def require_shape(expression: Expression, shape: Shape, what: str) -> None:
-    """Raise `ShapeError` unless the expression has this shape."""
-    if expression.shape != shape:
-        raise ShapeError(f"{what}: shape {describe(expression.shape)} is not {describe(shape)}")
 
 
 def describe(shape: Shape) -> str:

@@ -133,8 +133,8 @@ def by_columns(formula: Expression, bindings: Mapping[Expression, Expression]) -
             return size(rows)
         if node.operation == "sum":
             return matmul(ones((ONE, rows)), arguments[0])
-        if node.operation == "ones" and node.shape == (COLUMN_SIZE, ONE):
-            return ones((rows, columns))
+        if node.operation in ("ones", "zero") and node.shape == (COLUMN_SIZE, ONE):
+            return make(node.operation, (), None, (rows, columns))
         shapes = {argument.shape for argument in arguments if not argument.is_scalar}
         if len(shapes) > 1:
             arguments = tuple(

@@ -63,7 +63,8 @@ class LocalDerivatives:
                 goal, stages = column_jacobian_stages(function)
             else:
                 goal, stages = function.prime(argument), slope(function).stages
-            self.working.note(FUNCTIONS, goal, stages, [first.id])
+            if stages:
+                self.working.note(FUNCTIONS, goal, stages, [first.id])
 
     def slope_id(self, equation: Equation) -> int | None:
         """The step that worked out the derivative of the equation's function."""
@@ -71,7 +72,7 @@ class LocalDerivatives:
         if not isinstance(function, Function) or function.formula is None:
             return None
         if function.columnwise:
-            return self.working.id_of[column_jacobian_stages(function)[0]]
+            return self.working.id_of.get(column_jacobian_stages(function)[0])
         return self.working.id_of[function.prime(VARIABLE)]
 
     def derivative(self, equation: Equation, variable: Expression) -> None:
@@ -83,8 +84,8 @@ class LocalDerivatives:
             self.working.note(LOCAL, goal, stages, refs)
             return
         if is_columnwise(equation.right):
-            if equation.left.is_column:
-                full = _column_jacobian(equation)
+            full = _column_jacobian(equation)
+            if equation.left.is_column and full is not None:
                 why = "the Jacobian of the function, at this argument"
                 self._shared(equation, goal, [Stage(full, "columnwise function", why)], refs)
             return
@@ -154,7 +155,7 @@ def is_columnwise(node: Expression) -> bool:
     return isinstance(node.data, Function) and node.data.columnwise
 
 
-def _column_jacobian(equation: Equation) -> Expression:
+def _column_jacobian(equation: Equation) -> Expression | None:
     function, argument = equation.right.data, equation.right.arguments[0]
     assert isinstance(function, Function)
     return column_jacobian(function, argument, equation.left)

@@ -5,11 +5,14 @@ A matrix product with a 1×1 factor is a scalar multiple, and transposes are pus
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from workbench.calculus.algebra import (
     add,
     flatten,
     is_zero,
     multiply,
+    power,
     split_scalars,
     spread,
 )
@@ -23,6 +26,7 @@ from workbench.calculus.expressions import (
     number,
     ones,
     size,
+    walk,
     zero,
 )
 from workbench.errors import ShapeError
@@ -101,10 +105,19 @@ def transpose(expression: Expression) -> Expression:
         case "kron":
             return kron(*(transpose(factor) for factor in arguments))
         case "multiply":
-            scalars, matrix = split_scalars(expression)
-            if scalars and matrix is not None:
-                return multiply(*scalars, transpose(matrix))
+            return multiply(*(transpose(factor) for factor in arguments))
+        case "power":
+            assert isinstance(expression.data, Fraction)
+            return power(transpose(arguments[0]), expression.data)
+        case "add":
+            pushed = add(*(transpose(term) for term in arguments))
+            if _transposes(pushed) <= _transposes(expression):
+                return pushed
     return make("transpose", (expression,), None, (columns, rows))
+
+
+def _transposes(expression: Expression) -> int:
+    return sum(node.operation == "transpose" for node in walk(expression))
 
 
 def total(expression: Expression) -> Expression:

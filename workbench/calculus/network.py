@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from workbench.calculus.algebra import add, multiply, power, spread
+from workbench.calculus.algebra import add, multiply, power, scaled, split_coefficient, spread
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import (
     Expression,
@@ -16,6 +16,7 @@ from workbench.calculus.expressions import (
     ones,
     size,
     symbol,
+    transform,
     walk,
 )
 from workbench.calculus.functions import (
@@ -137,7 +138,7 @@ class Network:
             loss = multiply(power(size(BATCH), -1), loss)
         equations.append(Equation(symbol("L", Kind.LOSS), inner_products(loss)))
         assumptions = tuple(
-            (by_columns(left, bindings), spread(by_columns(right, bindings), (ONE, columns)))
+            _assumption(by_columns(left, bindings), by_columns(right, bindings))
             for left, right in self.loss.assumptions
         )
         return System(tuple(equations), assumptions, dict(self.sizes))
@@ -176,9 +177,15 @@ class Network:
         names = ["y"] if len(values) == 1 else [f"y{place}" for place in range(len(values))]
         targets = [symbol(name, Kind.TARGET) for name in names]
         entries = {PREDICTION: values, TARGET: targets}
-        loss = total(_entrywise(self.loss.formula, entries, len(values))[0])
+        loss = total(_entrywise(_inlined(self.loss.formula), entries, len(values))[0])
         equations.append(Equation(symbol("L", Kind.LOSS), loss))
         return System(tuple(equations))
+
+
+def _assumption(left: Expression, right: Expression) -> tuple[Expression, Expression]:
+    """An assumption in the form in which its left side occurs, without a number before it."""
+    coefficient, rest = split_coefficient(left)
+    return inner_products(rest), spread(scaled(1 / coefficient, right), rest.shape)
 
 
 def _written_out(
@@ -191,16 +198,30 @@ def _written_out(
     assert function.formula is not None
     equations: list[Equation] = []
     entries = {COLUMN_VARIABLE: arguments}
-    for node in walk(function.formula):
+    formula = _inlined(function.formula)
+    for node in walk(formula):
         if node.operation == "sum":
             right = _entrywise(node, entries, len(arguments))[0]
             suffix = chr(ord("a") + len(equations)) if equations else ""
             left = symbol(sum_name + suffix, Kind.INTERMEDIATE)
             equations.append(Equation(left, right))
             entries[node] = [left] * len(arguments)
-    rights = _entrywise(function.formula, entries, len(arguments))
+    rights = _entrywise(formula, entries, len(arguments))
     equations.extend(Equation(*pair) for pair in zip(values, rights, strict=True))
     return equations
+
+
+def _inlined(formula: Expression) -> Expression:
+    """A formula with the functions in it that couple entries replaced by their own formulas."""
+
+    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+        node = node if arguments == node.arguments else rebuild(node, arguments)
+        function = node.data
+        if isinstance(function, Function) and function.columnwise and not function.order:
+            return _inlined(function.at(node.arguments[0]))
+        return node
+
+    return transform(formula, rule)
 
 
 def _entrywise(

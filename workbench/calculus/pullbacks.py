@@ -23,9 +23,10 @@ from workbench.calculus.algebra import (
     spread,
     subtract,
 )
-from workbench.calculus.expressions import Expression, number, ones, walk, zero
+from workbench.calculus.expressions import Expression, Kind, number, ones, symbol, walk, zero
 from workbench.calculus.functions import Function
 from workbench.calculus.matrices import devec, diag, diagonal, matmul, total, transpose, vec
+from workbench.calculus.rewriting import substitute
 from workbench.errors import InputError
 
 Pullback = Callable[[Expression, int, Expression], Expression]
@@ -78,7 +79,9 @@ def _apply(node: Expression, index: int, gradient: Expression) -> Expression:
     function, argument = node.data, node.arguments[0]
     assert isinstance(function, Function)
     if function.columnwise:
-        return gradients(function.at(argument), [argument], gradient)[0]
+        inner = symbol(f"argument of {function.name}", Kind.VARIABLE, argument.shape)
+        (pulled,) = gradients(function.at(inner), [inner], gradient)
+        return substitute(pulled, {inner: argument})
     if function.slope is not None:
         return multiply(gradient, function.slope(argument))
     return multiply(function.prime(argument), gradient)

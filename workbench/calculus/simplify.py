@@ -5,6 +5,7 @@ The laws that always hold are in `workbench.calculus.algebra`; these are the mov
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
 from math import prod
@@ -24,6 +25,15 @@ from workbench.calculus.dimensions import ONE, Shape
 from workbench.calculus.expressions import Bindings, Expression, number, ones, transform, walk
 from workbench.calculus.matrices import devec, matmul, total, transpose
 from workbench.calculus.rewriting import rebuild, substitute
+
+ELEMENTWISE = frozenset(
+    ("add", "multiply", "power", "apply", "where", "maximum", "minimum", "greater", "greater_equal")
+)
+"""Operations whose entries depend only on the same entries of their arguments.
+
+A function that couples a column is applied by the same operation; it is expanded before branches
+are gathered.
+"""
 
 MOST_TERMS = 200
 """Products that would multiply out to more terms than this are left as they are."""
@@ -130,16 +140,40 @@ def _parts(term: Expression) -> tuple[Expression, ...]:
 
 
 def merge_branches(expression: Expression) -> Expression:
-    """Gather `[c] u + (1 − [c]) v` into `u where c, else v`."""
+    """Gather `[c] u + (1 − [c]) v` into `u where c, else v`, where c decides entry by entry."""
     present = list(walk(expression))
-    conditions = [n for n in present if n.operation in ("greater", "greater_equal")]
+    mixed = _mixed(present)
+    conditions = [
+        node
+        for node in present
+        if node.operation in ("greater", "greater_equal") and (node.is_scalar or node not in mixed)
+    ]
     for condition in conditions:
-        if subtract(number(1), condition) not in present:
+        if subtract(number(1), condition) not in present and not _may_be_infinite(expression):
             continue
         yes = _settle(expression, condition, 1)
         no = _settle(expression, condition, 0)
+        if condition.shape == (ONE, expression.shape[1]) and not condition.is_scalar:
+            condition = matmul(ones((expression.shape[0], ONE)), condition)
         expression = where(condition, yes, no)
     return expression
+
+
+def _mixed(nodes: Sequence[Expression]) -> set[Expression]:
+    """The nodes below an operation that mixes entries: sums, matrix products and the like."""
+    mixed: set[Expression] = set()
+    for node in reversed(nodes):
+        if node in mixed or node.operation not in ELEMENTWISE:
+            mixed.update(node.arguments)
+    return mixed
+
+
+def _may_be_infinite(expression: Expression) -> bool:
+    """Whether a factor may be infinite, so that zero times it is no number."""
+    return any(
+        node.operation == "power" and _exponent(node) < 1 and node.arguments[0].operation != "size"
+        for node in walk(expression)
+    )
 
 
 def _settle(expression: Expression, condition: Expression, value: int) -> Expression:

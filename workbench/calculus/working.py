@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from workbench.calculus.derivation import Detail, Step
-from workbench.calculus.expressions import Expression
+from workbench.calculus.dimensions import Dimension
+from workbench.calculus.expressions import Expression, Symbol, walk
 from workbench.calculus.slopes import Stage, distinct
 from workbench.calculus.system import Equation
 
@@ -26,7 +27,7 @@ class Working:
         self.steps: list[Step] = []
         self.id_of: dict[Expression, int] = {}
         self.results: dict[Expression, Expression] = {}
-        self._patterns: dict[str, int] = {}
+        self._patterns: dict[Hashable, int] = {}
 
     def note(
         self,
@@ -55,7 +56,7 @@ class Working:
         self.results[goal] = stages[-1].expression
         if goal in self.id_of:
             return self.id_of[goal]
-        pattern = re.sub(r"\d+", "", f"{goal!r} from {equation.right!r}")
+        pattern = _pattern(goal), _pattern(equation.right)
         known = self._patterns.get(pattern)
         if known is None or self.detail is Detail.FULL:
             step = self.note(section, goal, stages, refs)
@@ -63,3 +64,26 @@ class Working:
         else:
             self.id_of[goal] = known
         return self.id_of[goal]
+
+
+def _pattern(expression: Expression) -> Hashable:
+    """What is left of an expression without the numbers in the names of symbols and sizes."""
+    places: dict[Expression, int] = {}
+    for node in walk(expression):
+        places[node] = len(places)
+    return tuple(
+        (node.operation, tuple(places[a] for a in node.arguments), _unnumbered(node.data))
+        for node in places
+    )
+
+
+def _unnumbered(data: Hashable) -> Hashable:
+    if isinstance(data, Symbol):
+        return re.sub(r"\d+", "", data.name)
+    if isinstance(data, Dimension):
+        return data.factor, tuple(re.sub(r"\d+", "", name) for name in data.names)
+    if isinstance(data, Expression):
+        return _pattern(data)
+    if isinstance(data, tuple):
+        return tuple(_unnumbered(part) for part in data)
+    return data

@@ -126,7 +126,10 @@ def _stable_quotient(node: Expression) -> Expression:
             exponential = _summed_exponential(reciprocal.arguments[0])
             if exponential is not None and exponential in node.arguments:
                 _, shifted = _shift(exponential.arguments[0])
-                return substitute(node, {exponential: EXP(shifted)})
+                pair = (factor, exponential)
+                others = [other for other in node.arguments if other not in pair]
+                below = substitute(factor, {exponential: EXP(shifted)})
+                return multiply(*others, below, EXP(shifted))
     return node
 
 
@@ -210,11 +213,15 @@ def _formula_value(definition: Expression) -> Expression:
 
 
 def _logarithm(expression: Expression) -> Expression:
-    """log of products, powers and exponentials as sums of logarithms, where signs allow."""
+    """log of products, powers and exponentials as sums of logarithms, of what is positive."""
+    expression = _stable_ratio(expression)
     match expression.operation:
-        case "multiply" if all((f.number or 1) > 0 for f in expression.arguments):
-            return add(*(_logarithm(factor) for factor in expression.arguments))
-        case "power" if isinstance(expression.data, Fraction):
+        case "multiply":
+            positive = [factor for factor in expression.arguments if _is_positive(factor)]
+            rest = [factor for factor in expression.arguments if not _is_positive(factor)]
+            logarithms = [_logarithm(factor) for factor in positive]
+            return add(*logarithms, *([LOG(multiply(*rest))] if rest else []))
+        case "power" if isinstance(expression.data, Fraction) and _is_positive(expression):
             return scaled(expression.data, _logarithm(expression.arguments[0]))
         case "apply" if expression.data == EXP:
             return expression.arguments[0]
@@ -226,6 +233,22 @@ def _logarithm(expression: Expression) -> Expression:
             if fraction.operation != "add":
                 return _logarithm(fraction)
     return LOG(expression)
+
+
+def _is_positive(expression: Expression) -> bool:
+    """Whether an expression is known to be above zero: exponentials, and what is made of them."""
+    if expression.number is not None:
+        return expression.number > 0
+    match expression.operation:
+        case "size" | "constant" | "ones":
+            return True
+        case "apply":
+            function = expression.data
+            assert isinstance(function, Function)
+            return function in (EXP, COSH)
+        case "add" | "multiply" | "matmul" | "sum" | "power":
+            return all(_is_positive(argument) for argument in expression.arguments)
+    return False
 
 
 def _over_one_denominator(expression: Expression) -> Expression:

@@ -89,15 +89,6 @@ def parse_formula(
     return _Parser(text, variables, lookup, what).parse()
 
 
-def mentions(text: str, name: str) -> bool:
-    """Whether a formula uses a name.
-
-    >>> mentions("exp(z) / sum(exp(z))", "sum")
-    True
-    """
-    return re.search(rf"\b{re.escape(name)}\b", text) is not None
-
-
 class _Parser:
     def __init__(
         self, text: str, variables: Mapping[str, Expression], lookup: Lookup, what: str

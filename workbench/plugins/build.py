@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from workbench.calculus.columns import column_jacobian_stages
+from workbench.calculus.columns import column_jacobian_stages, column_slope
 from workbench.calculus.derivation import Strategy
-from workbench.calculus.expressions import Expression, number
+from workbench.calculus.expressions import Expression, number, walk
 from workbench.calculus.functions import (
     COLUMN_VARIABLE,
     PRIMITIVES,
@@ -21,7 +21,7 @@ from workbench.calculus.rewriting import depends_on
 from workbench.calculus.simplify import common_factors, merge_branches
 from workbench.calculus.slopes import slope
 from workbench.errors import InputError, WorkbenchError
-from workbench.notation.formulas import mentions, parse_formula
+from workbench.notation.formulas import parse_formula
 from workbench.notation.text import text
 from workbench.plugins.records import Activation, JacobianStrategy, Loss
 from workbench.plugins.registry import Registry
@@ -64,10 +64,16 @@ def _function(record: Activation, registry: Registry, path: tuple[str, ...]) -> 
         known = {n: a for a in registry.activations.values() for n in (a.name, *a.aliases)}
         return _function(known[other], registry, below) if other in known else None
 
-    coupled = mentions(record.formula, "sum") or mentions(record.formula, "mean")
-    variable = COLUMN_VARIABLE if coupled else VARIABLE
     what = f"formula of activation {record.name!r}"
-    formula = parse_formula(record.formula, {"z": variable}, lookup, what)
+    formula = parse_formula(record.formula, {"z": COLUMN_VARIABLE}, lookup, what)
+    variable = COLUMN_VARIABLE
+    if not _couples_entries(formula):
+        variable = VARIABLE
+        formula = parse_formula(record.formula, {"z": variable}, lookup, what)
+    elif record.slope is not None:
+        raise InputError(
+            f"activation {record.name!r} couples the entries of a sample, so it has no slope"
+        )
     if formula.shape != variable.shape:
         raise InputError(f"{what} {record.formula!r} gives one number a sample, not one an entry")
     primitive = PRIMITIVES.get(record.name)
@@ -84,6 +90,15 @@ def _function(record: Activation, registry: Registry, path: tuple[str, ...]) -> 
         latex=_GREEK.get(symbol) or _known_operator(record) or rf"\operatorname{{{plain}}}",
         kinks=tuple(float(kink) for kink in record.kinks),
         implementation=Implementation(record.value, record.slope) if record.value else None,
+    )
+
+
+def _couples_entries(formula: Expression) -> bool:
+    """Whether a formula sums over a sample, itself or through another activation."""
+    return any(
+        node.operation in ("sum", "size")
+        or (isinstance(node.data, Function) and node.data.columnwise)
+        for node in walk(formula)
     )
 
 
@@ -119,6 +134,11 @@ def build_loss(name: str, registry: Registry) -> LossFunction:
             _read(record, side, f"assumption of loss {record.name!r}", registry)
             for side in assumption.split("=")
         )
+        if depends_on(left, PREDICTION) or depends_on(right, PREDICTION):
+            raise InputError(
+                f"assumption {assumption!r} of loss {record.name!r} is about the output a; "
+                "it must be about the target y alone"
+            )
         assumptions.append((left, right))
     return LossFunction(record.name, formula, record.reduction, tuple(assumptions))
 
@@ -171,7 +191,8 @@ def derivative_text(record: Activation | Loss, registry: Registry) -> str:
             return text(merge_branches(common_factors(gradient)))
         function = build_function(record.name, registry)
         if function.columnwise:
-            return text(column_jacobian_stages(function)[1][-1].expression)
+            stages = column_jacobian_stages(function)[1]
+            return text(stages[-1].expression if stages else column_slope(function).form)
         return text(slope(function).stages[-1].expression)
     except WorkbenchError as error:
         return f"({error})"
