@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
 import workbench as wb
 
 NAMES = [
@@ -32,3 +35,74 @@ def test_a_derivation_shows_itself_in_a_notebook() -> None:
     shown = wb.derive(wb.network("2-1"))._repr_markdown_()
     assert "$$" in shown
     assert r"\frac{\partial L}{\partial W_{1}}" in shown
+
+
+def test_choices_are_given_by_name_as_well() -> None:
+    network = wb.network("2-2-1")
+    by_name = wb.derive(network, layout="numerator", detail="Full")
+    assert (by_name.layout, by_name.detail) == (wb.Layout.NUMERATOR, wb.Detail.FULL)
+    assert by_name.text() == wb.derive(network, layout=by_name.layout, detail=by_name.detail).text()
+    assert wb.derive(network, layout="denominator").text() == wb.derive(network).text()
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ({"layout": "numerater"}, "unknown layout 'numerater'; did you mean numerator"),
+        ({"detail": "ful"}, "unknown detail 'ful'; did you mean full"),
+        ({"form": "matrx"}, "unknown form 'matrx'; did you mean matrix"),
+        ({"wrt": "W3"}, "no parameter is called 'W3'"),
+    ],
+)
+def test_an_unknown_choice_is_refused_by_name(choice: dict[str, str], told: str) -> None:
+    with pytest.raises(wb.WorkbenchError, match=told):
+        wb.derive(wb.network("2-2-1"), **choice)  # type: ignore[arg-type]
+
+
+def test_one_name_needs_no_list() -> None:
+    derivation = wb.derive(wb.network("2-2-1"), wrt="W1")
+    assert [parameter.symbol.name for parameter in derivation.gradients] == ["W1"]
+    verdicts = wb.gradcheck(wb.network("2-2-1"), strategies="kronecker", method="central")
+    assert {(v.strategy, v.method) for v in verdicts} == {("kronecker", "central")}
+
+
+def test_a_gradient_is_told_in_the_layout_of_its_document() -> None:
+    derivation = wb.derive(wb.network("2-2-1"), layout="numerator")
+    assert f"∂L/∂W₁ = {derivation.gradient_text('W1')} " in derivation.text()
+    assert derivation.gradient_text("W1") == "x₀ δ₁"
+
+
+def test_a_program_takes_its_strategy_by_name() -> None:
+    program = wb.program(wb.network("2-2-1"), batch_size=2, strategy="kronecker", dtype="float32")
+    assert program.derivation.strategy.name == "kronecker"
+    assert program.parameters.dtype == np.float32
+    for unknown in {"strategy": "kroneker"}, {"dtype": "float63"}, {"dtype": "int64"}:
+        with pytest.raises(wb.WorkbenchError, match="unknown"):
+            wb.program(wb.network("2-2-1"), batch_size=2, **unknown)  # type: ignore[arg-type]
+
+
+def test_a_program_refuses_arrays_of_another_shape() -> None:
+    """Targets (4,) would be broadcast against outputs (4, 1) and give another loss."""
+    program = wb.program(wb.network("2-2-1"), batch_size=4)
+    inputs, targets = np.ones((4, 2)), np.ones((4, 1))
+    for call in program.step, program.forward:
+        call(inputs, targets)
+        with pytest.raises(wb.WorkbenchError, match=r"targets of shape \(4,\); .* \(4, 1\)"):
+            call(inputs, targets[:, 0])
+        with pytest.raises(wb.WorkbenchError, match=r"inputs of shape \(3, 2\); .* \(4, 2\)"):
+            call(inputs[:3], targets)
+    with pytest.raises(wb.WorkbenchError, match="inputs of shape"):
+        program.predict(inputs[0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"kinks": [0.0]}, "kinks must be a tuple of finite numbers"),
+        ({"kinks": (float("nan"),)}, "kinks must be a tuple of finite numbers"),
+        ({"symbol": 3}, "symbol 3 must be letters"),
+    ],
+)
+def test_a_record_with_a_wrong_field_is_refused(fields: dict[str, object], told: str) -> None:
+    with pytest.raises(wb.WorkbenchError, match=told):
+        wb.Activation(name="mine", formula="z", **fields)  # type: ignore[arg-type]

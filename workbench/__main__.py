@@ -31,11 +31,11 @@ def main() -> None:
     >>> finished.stderr.startswith("workbench: error: No such command 'derivee'")
     True
     """
+    _open_closed_streams()
     _print_unicode_everywhere()
     try:
         status = _run(sys.argv[1:])
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
         status = PIPE_CLOSED
@@ -104,6 +104,14 @@ def _tell_unexpected(error: Exception) -> int:
 
 def _tell(message: str) -> None:
     print(f"workbench: error: {message}", file=sys.stderr)
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without them an empty input and an output that is dropped."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - it stays open
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open
 
 
 def _print_unicode_everywhere() -> None:

@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from workbench.calculus import derivation as calculus
-from workbench.calculus.derivation import Detail
+from workbench.calculus.derivation import Detail, variable_of
 from workbench.calculus.differentiate import derive as differentiate
 from workbench.calculus.layout import Layout, in_layout
 from workbench.calculus.network import Network
 from workbench.core.data import Dataset, Preparation
 from workbench.core.data import load as load_data
-from workbench.core.gradcheck import Verdict
+from workbench.core.gradcheck import MOST_ENTRIES, Method, Verdict
 from workbench.core.gradcheck import gradcheck as check_gradients
 from workbench.core.inference import ForwardPass
+from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
 from workbench.core.runs import load_run
 from workbench.core.training import Settings, Training
@@ -35,9 +36,11 @@ from workbench.notation.document import Document, document
 from workbench.notation.formats import as_json, as_latex, as_markdown, as_text
 from workbench.notation.text import text
 from workbench.plugins.build import build_network, build_strategy
-from workbench.plugins.registry import load_registry
+from workbench.plugins.registry import Registry, load_registry
 
 Array = NDArray[Any]
+Names = str | Sequence[str]
+Files = str | Path | Sequence[str | Path]
 
 FORMS = ("scalar", "matrix")
 
@@ -80,14 +83,14 @@ class Derivation(calculus.Derivation):
         )
 
     def gradient_text(self, name: str) -> str:
-        """The gradient of a parameter in Unicode.
+        """The gradient of a parameter in Unicode, in the derivation's layout.
 
         Raises
         ------
         InputError
             If no such parameter was derived.
         """
-        found = {parameter.symbol.name: result for parameter, result in self.gradients.items()}
+        found = {variable_of(step.goal).symbol.name: step.result for step in self.results}
         if name not in found:
             raise InputError(f"no gradient of {name!r}; {close_matches(name, found)}")
         return text(found[name])
@@ -101,7 +104,7 @@ def network(
     *,
     activation: str | None = None,
     loss: str | None = None,
-    plugins: Sequence[str | Path] = (),
+    plugins: Files = (),
 ) -> Network:
     """A network such as `2-2-1` or `64-32:tanh-10:softmax`.
 
@@ -119,7 +122,7 @@ def network(
     >>> network("2-3:relu-1").parameter_count
     13
     """
-    registry = load_registry([Path(file) for file in plugins])
+    registry = _registry(plugins)
     return build_network(architecture, activation=activation, loss=loss, registry=registry)
 
 
@@ -129,10 +132,10 @@ def derive(
     form: str = "matrix",
     batch: bool = False,
     strategy: str = "elementwise",
-    wrt: Sequence[str] = (),
-    detail: Detail = Detail.PAPER,
-    layout: Layout = Layout.DENOMINATOR,
-    plugins: Sequence[str | Path] = (),
+    wrt: Names = (),
+    detail: Detail | str = Detail.PAPER,
+    layout: Layout | str = Layout.DENOMINATOR,
+    plugins: Files = (),
 ) -> Derivation:
     """Derive a network's gradients and check every step by numbers.
 
@@ -141,7 +144,8 @@ def derive(
     form : "matrix", or "scalar" for networks of a few dozen parameters.
     batch : a whole batch as a matrix, a sample a column.
     strategy : the name of the way Jacobians are written.
-    wrt : the parameters asked for; all if empty.
+    wrt : the name or names of the parameters asked for; all if empty.
+    detail, layout : themselves or their names, "full", "numerator".
 
     Raises
     ------
@@ -151,14 +155,14 @@ def derive(
     >>> derive(network("2-1"), form="scalar").gradient_text("w0")
     'δ₀ x₀'
     """
+    detail, layout = _detail(detail), _layout(layout)
     if form not in FORMS:
         raise InputError(f"unknown form {form!r}; {close_matches(form, FORMS)}")
     if form == "scalar" and batch:
         raise InputError("the scalar form is for one sample; a batch needs the matrix form")
     system = network.scalar_system() if form == "scalar" else network.system(batch=batch)
-    registry = load_registry([Path(file) for file in plugins])
-    chosen = build_strategy(strategy, registry)
-    plain = differentiate(system, strategy=chosen, wrt=wrt, detail=detail)
+    chosen = build_strategy(strategy, _registry(plugins))
+    plain = differentiate(system, strategy=chosen, wrt=_names(wrt), detail=detail)
     checked = verify(in_layout(plain, layout))
     samples = "a batch" if batch else "one sample"
     title = f"Gradients of {network.label}, {network.loss.name}: {form} form, {samples}"
@@ -174,44 +178,85 @@ def derive(
     )
 
 
-def program(network: Network, *, batch_size: int, **settings: Any) -> Program:
+def program(
+    network: Network,
+    *,
+    batch_size: int,
+    dtype: DTypeLike = "float64",
+    strategy: str = "elementwise",
+    parameters: Parameters | None = None,
+    gradients: Parameters | None = None,
+    plugins: Files = (),
+) -> Program:
     """Compile a network's forward and backward pass; see `workbench.core.program`.
+
+    Parameters
+    ----------
+    dtype : float32 or float64, of every array.
+    strategy : the name of the way Jacobians are written.
+    parameters, gradients : arrays to compute with; zeros if not given.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, the batch is empty or the program would need too much memory.
 
     >>> program(network("2-2-1"), batch_size=4).batch_size
     4
     """
-    return compile_network(network, batch_size=batch_size, **settings)
+    chosen = build_strategy(strategy, _registry(plugins))
+    return compile_network(
+        network,
+        batch_size=batch_size,
+        dtype=dtype,
+        strategy=chosen,
+        parameters=parameters,
+        gradients=gradients,
+    )
 
 
 def gradcheck(
     network: Network,
     *,
-    strategies: Sequence[str] = (),
-    plugins: Sequence[str | Path] = (),
-    **settings: Any,
+    strategies: Names = (),
+    batch_size: int = 4,
+    seed: int = 0,
+    method: Method | str = Method.AUTO,
+    step: float | None = None,
+    entries: int = MOST_ENTRIES,
+    plugins: Files = (),
 ) -> list[Verdict]:
     """Hold the gradients of a network's program against numbers; see `workbench.core.gradcheck`.
 
     Parameters
     ----------
-    strategies : their names; all if empty.
+    strategies : the name or names of those to check; all if empty.
+    method : "auto", "complex" or "central".
 
     >>> {verdict.verdict for verdict in gradcheck(network("2-2-1"))}
     {'pass'}
     """
-    registry = load_registry([Path(file) for file in plugins])
-    names = strategies or tuple(registry.strategies)
-    chosen = [build_strategy(name, registry) for name in names]
-    return list(check_gradients(network, chosen, **settings))
+    registry = _registry(plugins)
+    names = _names(strategies) or tuple(registry.strategies)
+    verdicts = check_gradients(
+        network,
+        [build_strategy(name, registry) for name in names],
+        batch_size=batch_size,
+        seed=seed,
+        method=_method(method),
+        step=step,
+        entries=entries,
+    )
+    return list(verdicts)
 
 
 def train(
     network: Network,
     data: str | Path | Dataset,
     *,
-    target: str | Sequence[str] = (),
+    target: Names = (),
     strategy: str = "elementwise",
-    plugins: Sequence[str | Path] = (),
+    plugins: Files = (),
     **settings: Any,
 ) -> Training:
     """A training ready to be iterated: each epoch gives its record.
@@ -226,10 +271,8 @@ def train(
     >>> [record.epoch for record in training]
     [1, 2]
     """
-    targets = (target,) if isinstance(target, str) else tuple(target)
-    dataset = data if isinstance(data, Dataset) else load_data(data, targets=targets)
-    registry = load_registry([Path(file) for file in plugins])
-    chosen = build_strategy(strategy, registry)
+    dataset = data if isinstance(data, Dataset) else load_data(data, targets=_names(target))
+    chosen = build_strategy(strategy, _registry(plugins))
     return start_training(network, dataset, Settings(strategy=chosen, **settings))
 
 
@@ -253,7 +296,7 @@ class Model:
         return self.forward_pass.predict(self.preparation.apply(data))
 
 
-def load(run: str | Path, *, plugins: Sequence[str | Path] = ()) -> Model:
+def load(run: str | Path, *, plugins: Files = ()) -> Model:
     """Load the model of a run directory.
 
     Plugin files are programs: those that the run was trained with run only if they are named.
@@ -264,13 +307,46 @@ def load(run: str | Path, *, plugins: Sequence[str | Path] = ()) -> Model:
         If the run cannot be read, or was trained with a plugin file that is not named.
     """
     found = load_run(run)
-    given = {Path(file).name for file in plugins}
+    given = {file.name for file in _files(plugins)}
     for file in found.plugin_files:
         if file.name not in given:
             raise InputError(
                 f"the run {found.path} was trained with the plugin file {file}; a plugin file is a "
                 f"program, so name it to have it run: --plugin {file}"
             )
-    registry = load_registry([Path(file) for file in plugins])
-    built = build_network(found.network, loss=found.loss, registry=registry)
+    built = build_network(found.network, loss=found.loss, registry=_registry(plugins))
     return Model(built, found.preparation, ForwardPass(built, found.parameters(built)))
+
+
+def _names(given: Names) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _files(given: Files) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(file) for file in given]
+
+
+def _registry(plugins: Files) -> Registry:
+    return load_registry(_files(plugins))
+
+
+def _layout(given: Layout | str) -> Layout:
+    return Layout(_known("layout", given, [layout.value for layout in Layout]))
+
+
+def _method(given: Method | str) -> Method:
+    return Method(_known("method", given, [method.value for method in Method]))
+
+
+def _detail(given: Detail | str) -> Detail:
+    if isinstance(given, Detail):
+        return given
+    return Detail[_known("detail", given, [detail.name.lower() for detail in Detail]).upper()]
+
+
+def _known(what: str, given: str, names: Sequence[str]) -> str:
+    """A name in lower case, if it is known."""
+    name = str(given).lower()
+    if name not in names:
+        raise InputError(f"unknown {what} {given!r}; {close_matches(name, names)}")
+    return name

@@ -121,6 +121,8 @@ class _Differentiation:
         """∂L/∂u as chain, local derivatives and result."""
         goal = jacobian(self.system.loss, variable)
         consumers = [e for e in self.system.consumers(variable) if e.left in self.needed]
+        for equation in consumers:
+            self._vectorised_local(equation, variable)
         refs = [self.working.id_of.get(jacobian(e.left, variable)) for e in consumers]
         refs += [self.working.id_of.get(jacobian(self.system.loss, e.left)) for e in consumers]
         refs += [self.local.slope_id(e) for e in consumers]
@@ -175,7 +177,9 @@ class _Differentiation:
             stages.append(Stage(known, "local derivatives", "put in the local derivatives"))
         pulled = add(*(self._pulled(equation, variable) for equation in consumers))
         direct = substitute(pulled, self.inlined)
-        if not variable.is_scalar or self.system.loss in [e.left for e in consumers]:
+        if stages and stages[-1].rule == "local derivatives" and not variable.is_scalar:
+            stages.append(Stage(direct, "entry by entry", "diag(u) v is u ⊙ v"))
+        elif not variable.is_scalar or self.system.loss in [e.left for e in consumers]:
             stages.append(Stage(direct, *rules_on_the_way(consumers[0].right, variable)))
         else:
             stages.append(Stage(direct, "local derivatives", "put in the local derivatives"))
@@ -209,10 +213,38 @@ class _Differentiation:
 
     def _jacobian_times(self, equation: Equation, variable: Expression) -> Expression | None:
         """The local Jacobian recovered from entries, times the gradient, where there is one."""
-        if equation.left is self.system.loss or variable.is_scalar or not equation.left.is_column:
+        if equation.left is self.system.loss or variable.is_scalar:
             return None
         local = self.working.results.get(jacobian(equation.left, variable))
-        return None if local is None else matmul(local, self.handle[equation.left])
+        if local is None:
+            return None
+        return devec(matmul(local, vec(self.handle[equation.left])), variable.shape)
+
+    def _vectorised_local(self, equation: Equation, variable: Expression) -> None:
+        """∂z/∂vec(W) = x ⊗ I, where the strategy writes Jacobians of matrices."""
+        goal = jacobian(equation.left, variable)
+        if variable.is_column or equation.left is self.system.loss or goal in self.working.id_of:
+            return
+        if not self._writes_jacobians(equation, variable):
+            return
+        pulled = self._pulled(equation, variable)
+        product = pulled.arguments[0] if pulled.operation == "devec" else pulled
+        if product.operation == "matmul" and len(product.arguments) > 1:
+            local = matmul(*product.arguments[:-1])
+            stage = Stage(local, "vec and ⊗", "vec(A X B) = (Bᵀ ⊗ A) vec(X), transposed")
+            refs = [self.working.id_of[equation.left]]
+            step = self.working.note_shared(GRADIENTS, equation, goal, [stage], refs)
+            self._devectorise(equation, variable, pulled, step)
+
+    def _devectorise(
+        self, equation: Equation, variable: Expression, pulled: Expression, step: int
+    ) -> None:
+        """(x ⊗ I) g = vec(g xᵀ): the same gradient without vec."""
+        seed = self.handle[equation.left]
+        (plain,) = accumulate(equation.right, [variable], seed, table_pullback)
+        if pulled.operation == "devec":
+            stage = Stage(plain, "devectorise", "(Bᵀ ⊗ A)ᵀ vec(G) = vec(Aᵀ G Bᵀ)")
+            self.working.note_shared(GRADIENTS, equation, pulled, [stage], [step])
 
     def _writes_jacobians(self, equation: Equation, variable: Expression) -> bool:
         written: list[bool] = []

@@ -35,7 +35,7 @@ def in_layout(derivation: Derivation, layout: Layout) -> Derivation:
 
 
 def _numerator(step: Step) -> Step:
-    if step.is_definition or step.goal.operation not in ("jacobian", "entry"):
+    if step.is_definition or step.goal.operation == "apply":
         return step
     stages = tuple(replace(s, expression=_laid_out(s.expression)) for s in step.stages)
     name = _leaf(step.name) if step.name is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,10 +61,19 @@ class Target(StrEnum):
     NUMPY = "numpy"
 
 
-Choice = TypeVar("Choice", bound=StrEnum)
+NOT_EMITTED = {
+    "form": "--form",
+    "wrt": "--wrt",
+    "detail": "--detail",
+    "layout": "--layout",
+    "output_format": "--format",
+    "fragment": "--fragment",
+}
+"""What does not go with --emit; a program is of a batch, so --batch does."""
 
 
 def derive(
+    context: typer.Context,
     network: NetworkArgument,
     activation: ActivationOption = "sigmoid",
     loss: LossOption = None,
@@ -103,6 +112,8 @@ def derive(
     """
     from workbench.api import network as build
 
+    if emit is not None:
+        _refuse_what_is_not_emitted(context)
     if fragment and output_format is not Format.LATEX:
         raise typer.BadParameter("it needs --format latex", param_hint="--fragment")
     built = build(network, activation=activation, loss=loss, plugins=plugin or ())
@@ -115,6 +126,20 @@ def derive(
     ]
     write_output(_written(derivations, output_format, fragment), output)
     _require_passed(derivations)
+
+
+def _refuse_what_is_not_emitted(context: typer.Context) -> None:
+    sources = {name: context.get_parameter_source(name) for name in NOT_EMITTED}
+    given = [
+        NOT_EMITTED[name]
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise typer.BadParameter(
+            f"it prints the program that train runs, and does not go with {', '.join(given)}",
+            param_hint="--emit",
+        )
 
 
 def _forms(

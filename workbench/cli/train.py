@@ -31,7 +31,8 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         metavar="COLUMN",
-        help="Column to predict, by name or number; repeatable; the last if not given.",
+        help="Column to predict, by name (by number from 1 without a header); repeatable; "
+        "the last if not given.",
         show_default=False,
     ),
 ]
@@ -75,6 +76,7 @@ def train(
     """Train a network by its compiled derivation; print one JSON record an epoch."""
     from workbench.core.data import load
     from workbench.core.runs import RunWriter, require_place
+    from workbench.core.samples import out_of_reach
     from workbench.core.training import Settings
     from workbench.core.training import train as start
     from workbench.plugins.build import build_network, build_strategy
@@ -101,11 +103,18 @@ def train(
     keeping = run and RunWriter(
         run, training, source=dataset.source, plugin_files=plugin or (), force=force
     )
-    with keeping or nullcontext() as writer:
-        for record in _with_progress(training):
-            if writer is not None:
-                writer.record(record)
-            print(json.dumps(record.to_json(), allow_nan=False), flush=True)
+    if warning := out_of_reach(built, dataset):
+        print(f"workbench: warning: {warning}", file=sys.stderr)
+    try:
+        with keeping or nullcontext() as writer:
+            for record in _with_progress(training):
+                if writer is not None:
+                    writer.record(record)
+                print(json.dumps(record.to_json(), allow_nan=False), flush=True)
+    except KeyboardInterrupt:
+        if run is not None and run.is_dir():
+            print(f"workbench: interrupted; the last full epoch is in {run}", file=sys.stderr)
+        raise
 
 
 def _with_progress(training: Training) -> Iterator[EpochRecord]:

@@ -22,6 +22,7 @@ from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE,
 from workbench.errors import InputError
 
 Array = NDArray[Any]
+UNDEFINED = complex(np.nan, np.nan)
 Environment = Mapping[Expression, Array]
 Indices = Mapping[str, int | NDArray[np.intp]]
 Leaf = Callable[[Expression, Indices], Array]
@@ -55,7 +56,30 @@ def evaluate(
     >>> evaluate(EXP(VARIABLE), {VARIABLE: np.array([0.0])})
     array([1.])
     """
-    return _Evaluation(environment, sizes or {}, indices or {}, leaf).value(expression)
+    with np.errstate(all="ignore"):
+        return _Evaluation(environment, sizes or {}, indices or {}, leaf).value(expression)
+
+
+def magnitude(
+    expression: Expression,
+    environment: Environment,
+    sizes: Mapping[str, int] | None = None,
+    indices: Indices | None = None,
+    leaf: Leaf | None = None,
+) -> Array:
+    """The sum of the sizes of all contributions to a value, before they cancel.
+
+    Rounding errors of the value are a few units in the last place of this. Takes the arguments of
+    `evaluate`.
+
+    >>> from workbench.calculus.algebra import subtract
+    >>> from workbench.calculus.functions import EXP, VARIABLE
+    >>> magnitude(subtract(VARIABLE, EXP(VARIABLE)), {VARIABLE: np.array([-1.0])}).round(3)
+    array([1.736])
+    """
+    with np.errstate(all="ignore"):
+        exact = _Evaluation(environment, sizes or {}, indices or {}, leaf)
+        return _Magnitude(exact).value(expression)
 
 
 class _Evaluation:
@@ -143,6 +167,55 @@ class _Evaluation:
         return [np.asarray(self.indices[name]) for name in node.data]
 
 
+class _Magnitude(_Evaluation):
+    """Values of the nodes beside the sums of the sizes of what they are made of."""
+
+    def __init__(self, exact: _Evaluation) -> None:
+        super().__init__(exact.environment, exact.sizes, exact.indices, exact.leaf)
+
+    def value(self, root: Expression) -> Array:
+        return self._by_entries(root)
+
+    def _by_entries(self, node: Expression) -> Array:
+        if node in self.environment or not node.arguments:
+            return np.asarray(np.abs(super()._node(node, [])))
+        if node.operation != "index_sum":
+            return self._node(node, [self._by_entries(part) for part in node.arguments])
+        index, dimension = _bound_index(node)
+        total = np.zeros(())
+        for place in range(dimension.size(self.sizes)):
+            exact = _Evaluation(
+                self.environment, self.sizes, {**self.indices, index: place}, self.leaf
+            )
+            total = total + _Magnitude(exact).value(node.arguments[0])
+        return total
+
+    def _node(self, node: Expression, arguments: list[Array]) -> Array:
+        match node.operation:
+            case "maximum" | "minimum":
+                return np.asarray(np.maximum(*arguments))
+            case "greater" | "greater_equal":
+                return np.ones(())
+            case "where":
+                return _where(self._exact(node.arguments[0]), *arguments[1:])
+            case "power":
+                base = np.abs(self._exact(node.arguments[0]))
+                value = np.abs(_power(base, _exponent(node)))
+                return np.asarray(value * np.maximum(1, arguments[0] / base))
+            case "apply":
+                inner = self._exact(node.arguments[0])
+                value = np.asarray(np.abs(_applied(node, inner)))
+                if isinstance(node.data, Function) and node.data.order:
+                    return value
+                moved = _applied(node, inner + 1e-30j * arguments[0])
+                return np.asarray(value + np.abs(np.imag(moved)) / 1e-30)
+        return super()._node(node, arguments)
+
+    def _exact(self, node: Expression) -> Array:
+        exact = _Evaluation(self.environment, self.sizes, self.indices, self.leaf)
+        return exact.value(node)
+
+
 def _exponent(node: Expression) -> float:
     assert isinstance(node.data, Fraction)
     return float(node.data)
@@ -166,7 +239,16 @@ def _power(base: Array, exponent: float) -> Array:
         return np.asarray(1 / base)
     if exponent.is_integer():
         return np.asarray(base ** int(exponent) if exponent > 0 else 1 / base ** int(-exponent))
+    if np.iscomplexobj(base):
+        base = np.where(np.real(base) < 0, UNDEFINED, base)
     return np.asarray(np.sqrt(base) if exponent == 0.5 else base**exponent)
+
+
+def _log(value: Array) -> Array:
+    """Undefined where the real log is, so that no branch of the complex one is taken for it."""
+    if np.iscomplexobj(value):
+        value = np.where(np.real(value) <= 0, UNDEFINED, value)
+    return np.asarray(np.log(value))
 
 
 def _product(*factors: Array) -> Array:
@@ -232,7 +314,7 @@ def _scipy_function(name: str) -> Callable[[Array], Array]:
 
 PRIMITIVE_VALUES: dict[str, Callable[[Array], Array]] = {
     "exp": np.exp,
-    "log": np.log,
+    "log": _log,
     "sin": np.sin,
     "cos": np.cos,
     "tan": np.tan,

@@ -62,8 +62,7 @@ def _points(function: Function) -> Array:
 
 def _formula(function: Function, points: Array) -> Array:
     assert function.formula is not None
-    with np.errstate(all="ignore"):
-        values = evaluate(function.formula, {VARIABLE: points})
+    values = evaluate(function.formula, {VARIABLE: points})
     return np.broadcast_to(np.squeeze(values), points.shape)
 
 
@@ -77,7 +76,8 @@ def _call(
 ) -> Iterator[str]:
     given = points.copy()
     try:
-        found = np.array(written(given))
+        with np.errstate(all="ignore"):
+            found = np.array(written(given))
     except Exception as error:
         yield f"{what} of {function.name} fails: {type(error).__name__}: {error}"
         return
@@ -94,7 +94,8 @@ def _disagreement(
 ) -> Iterator[str]:
     found = np.broadcast_to(np.squeeze(found), truth.shape)
     scale = np.maximum(np.abs(truth), 1e-3)
-    errors = np.where(np.isfinite(found), np.abs(found - truth) / scale, np.inf)
+    with np.errstate(all="ignore"):
+        errors = np.where(np.isfinite(found), np.abs(found - truth) / scale, np.inf)
     worst = int(np.argmax(errors))
     if errors[worst] > TOLERANCE:
         yield (
@@ -111,6 +112,7 @@ def _column_faults(function: Function) -> Iterator[str]:
     assert function.formula is not None
     sizes = {COLUMN_SIZE.names[0]: columns.shape[1]}
     truth = evaluate(function.formula, {COLUMN_VARIABLE: columns[..., None]}, sizes)[..., 0]
-    found = np.asarray(written.value(columns.copy()))
+    with np.errstate(all="ignore"):
+        found = np.asarray(written.value(columns.copy()))
     if found.shape != truth.shape or not np.allclose(found, truth, rtol=TOLERANCE):
         yield f"the value of {function.name} disagrees with its formula"

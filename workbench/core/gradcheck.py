@@ -3,7 +3,8 @@
 The analytic side is the compiled program. The numeric side runs the system's equations forward
 only: by the complex step where every function is analytic (Squire and Trapp, 1998), else by central
 differences with one Richardson extrapolation (Richardson, 1911). Where a kink lies within the step,
-the verdict is *undecided* rather than wrong.
+the verdict is *undecided* rather than wrong; likewise where a gradient is no more than rounding,
+and where the loss is defined at no point drawn.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from workbench.calculus.expressions import Expression, Kind, walk
 from workbench.calculus.functions import Function
 from workbench.calculus.network import BATCH, Network
 from workbench.calculus.system import Equation, System
-from workbench.core.evaluate import evaluate
+from workbench.core.draws import Point, Values, draw_point
+from workbench.core.evaluate import evaluate, magnitude
 from workbench.core.faults import faults
 from workbench.core.program import Program, compile_network
 from workbench.errors import InputError
 
 Array = NDArray[Any]
-Values = dict[Expression, Array]
 
 COMPLEX_STEP = 1e-30
 DIFFERENCE_STEP = 1e-4
@@ -37,6 +38,9 @@ MOST_ENTRIES = 1_000
 MOST_DRAWS = 20
 CHUNK = 2**21
 """Numbers held at once while many entries are moved side by side."""
+
+ROUNDING = 100 * float(np.finfo(float).eps)
+"""What rounding may leave of numbers that cancel, relative to their size."""
 
 _KINKED = frozenset({"where", "maximum", "minimum", "greater", "greater_equal"})
 
@@ -163,47 +167,36 @@ class _Numeric:
         step: float,
         entries: int,
     ) -> None:
+        self.network = network
         self.system = system
         self.method = method
         self.step = step
         self.sizes = {**network.sizes, BATCH.names[0]: batch_size}
         self.random = np.random.default_rng(seed)
-        self.values = self._telling_values()
+        self.point = self._telling_point()
+        self.values = self.point.values
+        terms = magnitude(system.equations[-1].right, self.values, self.sizes)
+        self.noise = ROUNDING * float(np.sum(terms))
         self.indices = {
             p: np.sort(self.random.permutation(self.values[p].size)[:entries])
             for p in system.parameters
         }
-        self.gradients: dict[Expression, tuple[Array, Array]] = {}
+        self.gradients: dict[Expression, tuple[Array, Array, Array]] = {}
 
-    def _shape(self, node: Expression) -> tuple[int, int]:
-        return node.shape[0].size(self.sizes), node.shape[1].size(self.sizes)
-
-    def _telling_values(self) -> Values:
-        """Random values at which the loss is finite, and no intermediate is zero throughout."""
+    def _telling_point(self) -> Point:
+        """A point where the loss is defined, and if possible no intermediate is zero throughout."""
+        best = draw_point(self.system, self.sizes, self.random)
+        point = best
         for _ in range(MOST_DRAWS):
-            values = {
-                symbol: self._draw(symbol)
-                for symbol in self.system.of_kind(Kind.INPUT, Kind.TARGET, Kind.PARAMETER)
-            }
-            self._run(values, self.system.equations)
-            alive = all(bool(np.any(values[e.left])) for e in self.system.equations)
-            if np.all(np.isfinite(values[self.system.loss])) and alive:
-                return values
-        return values
-
-    def _draw(self, symbol: Expression) -> Array:
-        rows, columns = self._shape(symbol)
-        if symbol.symbol.kind is Kind.TARGET:
-            if self.system.assumptions:
-                return np.eye(rows)[self.random.integers(rows, size=columns)].T
-            return self.random.uniform(0.1, 0.9, (rows, columns))
-        scale = 1 / np.sqrt(columns) if symbol.symbol.kind is Kind.PARAMETER else 1.0
-        return np.asarray(self.random.normal(size=(rows, columns)) * scale)
+            is_alive = all(bool(np.any(point.values[e.left])) for e in self.system.equations)
+            if is_alive or not best.is_defined:
+                break
+            point = draw_point(self.system, self.sizes, self.random)
+        return point if point.is_defined else best
 
     def _run(self, values: Values, equations: Sequence[Equation]) -> None:
-        with np.errstate(all="ignore"):
-            for equation in equations:
-                values[equation.left] = evaluate(equation.right, values, self.sizes)
+        for equation in equations:
+            values[equation.left] = evaluate(equation.right, values, self.sizes)
 
     def _losses(self, parameter: Expression, moved: Array) -> Array:
         """The loss for each of many values (n, rows, columns) of one parameter."""
@@ -226,12 +219,13 @@ class _Numeric:
         parts = [run(places[i : i + count]) for i in range(0, len(places), count)]
         return np.concatenate(parts)
 
-    def gradient(self, parameter: Expression) -> tuple[Array, Array]:
-        """The numeric gradient at the chosen entries, and how uncertain each is."""
+    def gradient(self, parameter: Expression) -> tuple[Array, Array, Array]:
+        """The numeric gradient at the chosen entries, how uncertain each is, and its rounding."""
         if parameter not in self.gradients:
             if self.method is Method.COMPLEX:
                 found = self._in_chunks(parameter, lambda p: self._complex(parameter, p))
-                self.gradients[parameter] = found, np.zeros_like(found)
+                noise = np.full_like(found, self.noise)
+                self.gradients[parameter] = found, np.zeros_like(found), noise
             else:
                 self.gradients[parameter] = self._richardson(parameter)
         return self.gradients[parameter]
@@ -240,10 +234,11 @@ class _Numeric:
         step = np.full(len(places), 1j * COMPLEX_STEP)
         return np.imag(self._losses(parameter, self._moved(parameter, places, step))) / COMPLEX_STEP
 
-    def _richardson(self, parameter: Expression) -> tuple[Array, Array]:
+    def _richardson(self, parameter: Expression) -> tuple[Array, Array, Array]:
         """(4 d(h/2) − d(h)) / 3, for the step of a ladder that agrees best with its half."""
         best = np.full(len(self.indices[parameter]), np.nan)
         doubt = np.full(len(best), np.inf)
+        noise = np.full(len(best), np.inf)
         for shrink in (1.0, 1 / 16, 1 / 256):
             whole, half = (
                 self._in_chunks(parameter, lambda p, s=s: self._central(parameter, p, s))  # type: ignore[misc]
@@ -253,7 +248,8 @@ class _Numeric:
             better = difference < doubt
             best[better] = ((4 * half - whole) / 3)[better]
             doubt[better] = difference[better]
-        return best, doubt
+            noise[better] = self.noise / (self.step * shrink)
+        return best, doubt, noise
 
     def _central(self, parameter: Expression, places: Array, step: float) -> Array:
         amounts = step * np.maximum(1.0, np.abs(self.values[parameter].reshape(-1)[places]))
@@ -268,27 +264,28 @@ class _Numeric:
             program.parameters[parameter.symbol.name][...] = values.reshape(
                 program.parameters[parameter.symbol.name].shape
             )
-        inputs, targets = (
-            np.ascontiguousarray(self.values[s].T)
-            for s in self.system.of_kind(Kind.INPUT, Kind.TARGET)
-        )
-        with np.errstate(all="ignore"):
-            program.step(inputs, targets)
+        loss = program.step(self._rows(Kind.INPUT), self._rows(Kind.TARGET))
         for parameter in self.system.parameters:
-            yield self._verdict(program, parameter, names)
+            yield self._verdict(program, parameter, loss, names)
 
-    def _verdict(self, program: Program, parameter: Expression, names: str) -> Verdict:
+    def _rows(self, kind: Kind) -> Array:
+        """The inputs or the targets, a sample a row; zeros if no equation mentions them."""
+        for symbol in self.system.of_kind(kind):
+            return np.ascontiguousarray(self.values[symbol].T)
+        widths = self.network.widths
+        width = widths[0] if kind is Kind.INPUT else widths[-1]
+        return np.zeros((self.sizes[BATCH.names[0]], width))
+
+    def _verdict(self, program: Program, parameter: Expression, loss: float, names: str) -> Verdict:
         name = parameter.symbol.name
         places = self.indices[parameter]
         analytic = program.gradients[name].reshape(-1)[places]
-        numeric, doubt = self.gradient(parameter)
-        scale = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), 1e-300)
-        scale = np.maximum(scale, 1e-3 * np.max(scale, initial=0, where=np.isfinite(scale)))
-        with np.errstate(invalid="ignore"):
-            errors = np.abs(analytic - numeric) / scale
-        errors = np.where(np.isfinite(errors), errors, np.inf)
+        found = self.gradient(parameter)
+        with np.errstate(all="ignore"):
+            errors = np.abs(analytic - found[0]) / _scale(analytic, found[0])
+            errors = np.where(np.isfinite(errors), errors, np.inf)
+            verdict, message = self._judge(analytic, found, errors, loss)
         worst = int(np.argmax(errors))
-        verdict, message = self._judge(analytic, numeric, doubt / scale, errors)
         if verdict == "fail" and names:
             message = names
         shape = program.gradients[name].shape
@@ -301,27 +298,51 @@ class _Numeric:
             error if np.isfinite(error) else None,
             tuple(int(i) for i in np.unravel_index(places[worst], shape)),
             _finite(analytic[worst]),
-            _finite(numeric[worst]),
+            _finite(found[0][worst]),
             self.method.value,
             len(places),
             message,
         )
 
+    @property
+    def _tolerance(self) -> float:
+        return COMPLEX_TOLERANCE if self.method is Method.COMPLEX else DIFFERENCE_TOLERANCE
+
     def _judge(
-        self, analytic: Array, numeric: Array, doubt: Array, errors: Array
+        self, analytic: Array, found: tuple[Array, Array, Array], errors: Array, loss: float
     ) -> tuple[str, str]:
+        numeric, doubt, noise = found
+        if not self.point.is_defined:
+            return "undecided", "the loss is not defined at any point drawn"
+        if not self.point.is_as_assumed:
+            return "undecided", "no target drawn satisfies what the loss assumes of it"
+        if not self._is_loss(loss):
+            return "fail", "the loss of the program differs from the formula"
         if not np.all(np.isfinite(numeric)):
             return "undecided", "the loss is not finite at the point drawn"
-        if not np.any(analytic) and not np.any(numeric):
+        largest = np.maximum(np.abs(analytic), np.abs(numeric))
+        wrong = errors > self._tolerance
+        if not np.any(largest) or (np.any(wrong) and np.all(largest <= noise)):
             return "undecided", "the gradient is zero throughout, which proves nothing"
-        is_complex = self.method is Method.COMPLEX
-        tolerance = COMPLEX_TOLERANCE if is_complex else DIFFERENCE_TOLERANCE
-        wrong = errors > tolerance
         if not np.any(wrong):
             return "pass", ""
-        if np.all(doubt[wrong] > np.maximum(tolerance, errors[wrong] / 10)):
+        if np.all(np.abs(analytic - numeric)[wrong] <= noise[wrong]):
+            return "undecided", "the gradient disagrees by no more than the rounding of the loss"
+        doubt = doubt / _scale(analytic, numeric)
+        if np.all(doubt[wrong] > np.maximum(self._tolerance, errors[wrong] / 10)):
             return "undecided", "a kink lies within the step of the differences"
         return "fail", "the gradient disagrees with the numbers"
+
+    def _is_loss(self, loss: float) -> bool:
+        truth = float(np.squeeze(self.values[self.system.loss]))
+        return bool(abs(loss - truth) <= self._tolerance * abs(truth) + self.noise)
+
+
+def _scale(analytic: Array, numeric: Array) -> Array:
+    """The larger of each pair of entries, at least a thousandth of the largest."""
+    scale = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), 1e-300)
+    largest = np.max(scale, initial=0, where=np.isfinite(scale))
+    return np.asarray(np.maximum(scale, 1e-3 * largest))
 
 
 def _finite(value: Any) -> float | None:

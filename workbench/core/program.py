@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from workbench.calculus.dimensions import ONE
 from workbench.calculus.expressions import Expression, Kind
 from workbench.calculus.network import BATCH, Network
 from workbench.calculus.system import Equation
-from workbench.core.calls import Block, Register
+from workbench.core.calls import Block, Call, Register
 from workbench.core.emission import (
     Buffers,
     assign_buffers,
@@ -32,11 +33,13 @@ from workbench.core.emission import (
 )
 from workbench.core.lowering import Lowering
 from workbench.core.numerics import stable_lines
-from workbench.core.parameters import MOST_MEMORY, Parameters, parameter_shapes, readable_bytes
-from workbench.errors import InputError, TooLargeError
+from workbench.core.parameters import MOST_MEMORY, Parameters, parameter_shapes
+from workbench.errors import InputError, TooLargeError, close_matches
 from workbench.notation.text import text
 
 Array = NDArray[Any]
+
+DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Source:
     Attributes
     ----------
     text : a Python module that defines `build`.
-    buffer_bytes : the memory its buffers and constants take.
+    buffer_bytes : the memory that its buffers and constants take, and the largest array that a
+        call makes on the way; parameters and gradients are not counted.
     implementations : hand-written functions of plugins that the text calls, by name.
     """
 
@@ -62,8 +66,10 @@ class Program:
     ----------
     source : the Python source that runs.
     batch_size : the number of samples a call takes.
+    buffer_bytes : the memory it takes besides parameters and gradients.
     parameters, gradients : arrays by name, views of one vector each; `step` fills the gradients.
-    bare_step : `step` without its guard against NumPy's warnings, for loops with their own.
+    bare_step : `step` without its checks of shapes and its guard against NumPy's warnings, for
+        loops with their own.
     outputs : (samples, outputs), the network's output in the latest `step` or `forward`.
 
     >>> from workbench.plugins.build import build_network
@@ -91,6 +97,8 @@ class Program:
         self.gradients = gradients
         namespace: dict[str, Any] = dict(source.implementations)
         exec(compile(source.text, "<workbench program>", "exec"), namespace)
+        (given,) = derivation.system.of_kind(Kind.INPUT)
+        self._input_shape = batch_size, given.shape[0].size(derivation.system.sizes)
         names = [parameter.symbol.name for parameter in derivation.system.parameters]
         arrays = [parameters[name] for name in names] + [gradients[name] for name in names]
         self.bare_step, self._forward, self._predict, self.outputs = namespace["build"](*arrays)
@@ -106,20 +114,40 @@ class Program:
         Returns
         -------
         The loss of the batch; `gradients` then hold ∂L/∂parameter.
+
+        Raises
+        ------
+        InputError
+            If inputs or targets do not have those shapes.
         """
+        self._require_shapes(inputs, targets)
         with np.errstate(all="ignore"):
             return float(self.bare_step(inputs, targets))
 
     def forward(self, inputs: Array, targets: Array) -> float:
         """The loss of one batch; `outputs` then hold the network's output."""
+        self._require_shapes(inputs, targets)
         with np.errstate(all="ignore"):
             return float(self._forward(inputs, targets))
 
     def predict(self, inputs: Array) -> Array:
         """The network's output for one batch, (batch_size, outputs), as a fresh array."""
+        self._require_shapes(inputs)
         with np.errstate(all="ignore"):
             self._predict(inputs)
         return np.array(self.outputs)
+
+    def _require_shapes(self, inputs: Array, targets: Array | None = None) -> None:
+        _require_shape("inputs", inputs, self._input_shape)
+        if targets is not None:
+            _require_shape("targets", targets, self.outputs.shape)
+
+
+def _require_shape(what: str, array: Array, expected: tuple[int, ...]) -> None:
+    if np.shape(array) != expected:
+        raise InputError(
+            f"{what} of shape {np.shape(array)}; this program takes {expected}, a sample a row"
+        )
 
 
 def compile_network(
@@ -140,16 +168,16 @@ def compile_network(
     Raises
     ------
     InputError
-        If the batch is empty.
+        If the batch is empty, or the type neither float32 nor float64.
     TooLargeError
-        If the buffers would not fit in `MOST_MEMORY`; nothing has been allocated then.
+        If the program would not fit in `MOST_MEMORY`; nothing has been allocated then.
     """
     if batch_size < 1:
         raise InputError(f"a batch holds at least one sample, not {batch_size}")
-    if parameters is None:
-        parameters = Parameters(parameter_shapes(network), dtype)
     derivation = derive(network.system(batch=True), strategy=strategy)
     source = write_source(derivation, batch_size, dtype, str(network))
+    if parameters is None:
+        parameters = Parameters(parameter_shapes(network), dtype)
     if gradients is None:
         gradients = parameters.zeros_like()
     return Program(source, derivation, batch_size, parameters, gradients)
@@ -162,10 +190,22 @@ def write_source(
 
     Raises
     ------
+    InputError
+        If the type is neither float32 nor float64.
     TooLargeError
-        If the buffers would take more than `MOST_MEMORY` bytes.
+        If buffers, constants, parameters and gradients would take more than `MOST_MEMORY` bytes.
     """
-    return _Writer(derivation, batch_size, np.dtype(dtype), title).write()
+    return _Writer(derivation, batch_size, _float_type(dtype), title).write()
+
+
+def _float_type(given: DTypeLike) -> np.dtype[Any]:
+    try:
+        found = np.dtype(given)
+    except TypeError:
+        found = np.dtype(object)
+    if found.name not in DTYPES:
+        raise InputError(f"unknown dtype {given!r}; {close_matches(str(given), DTYPES)}")
+    return found
 
 
 @dataclass
@@ -187,7 +227,8 @@ class _Writer:
             lowering.give(symbol, symbol.symbol.name)
         results = self._lower(lowering)
         buffers = assign_buffers(lowering.blocks)
-        self._refuse_too_large(buffers)
+        own_bytes = self._bytes(lowering, buffers)
+        self._refuse_too_large(own_bytes)
         loss = results[system.loss]
         output = results[system.equations[-2].left]
         gradients = [results[e.left] for e in self.derivation.backward]
@@ -201,7 +242,7 @@ class _Writer:
             kept = needed_calls(blocks or lowering.blocks, wanted)
             bodies.append(self._function(name, arguments, kept, returned, buffers))
         source = self._module(lowering, buffers, bodies, output)
-        return Source(source, buffers.bytes(self.dtype.itemsize), lowering.implementations)
+        return Source(source, own_bytes, lowering.implementations)
 
     def _lower(self, lowering: Lowering) -> dict[Expression, Register]:
         results: dict[Expression, Register] = {}
@@ -220,24 +261,39 @@ class _Writer:
             return Register(shape, name=f"d{variable_of(left).symbol.name}", is_given=True)
         return Register(shape, name=left.symbol.name)
 
-    def _refuse_too_large(self, buffers: Buffers) -> None:
-        needed = buffers.bytes(self.dtype.itemsize)
-        if needed > MOST_MEMORY:
-            name = self.derivation.strategy.name
-            way_out = (
-                "use a smaller batch"
-                if name == ELEMENTWISE.name
-                else f"use --strategy {ELEMENTWISE.name}, which forms no Jacobian"
-            )
-            raise TooLargeError(
-                f"the {name} strategy on {self.title or 'this system'} with a batch of "
-                f"{self.batch_size} needs {readable_bytes(needed)} of buffers, more than "
-                f"{readable_bytes(MOST_MEMORY)}; {way_out}"
-            )
+    def _bytes(self, lowering: Lowering, buffers: Buffers) -> int:
+        """The memory of buffers and constants, and of the largest array made on the way."""
+        calls = [call for block in lowering.blocks for call in block.calls]
+        entries = sum(map(_constant_size, lowering.constants))
+        entries += max((prod(c.target.shape) for c in calls if _makes_array(c)), default=0)
+        return buffers.bytes(self.dtype.itemsize) + entries * self.dtype.itemsize
+
+    def _refuse_too_large(self, own_bytes: int) -> None:
+        shapes = [parameter.shape for parameter in self.derivation.system.parameters]
+        entries = sum(rows.size(self.sizes) * columns.size(self.sizes) for rows, columns in shapes)
+        given_bytes = 2 * entries * self.dtype.itemsize
+        if own_bytes + given_bytes <= MOST_MEMORY:
+            return
+        name = self.derivation.strategy.name
+        if given_bytes > MOST_MEMORY:
+            way_out = "use narrower layers"
+        elif name != ELEMENTWISE.name:
+            way_out = f"use --strategy {ELEMENTWISE.name}, which forms no Jacobian"
+        else:
+            way_out = "use a smaller batch"
+        raise TooLargeError(
+            f"the {name} strategy on {self.title or 'this system'} with a batch of "
+            f"{self.batch_size} needs {_gibibytes(own_bytes + given_bytes)} of memory, more than "
+            f"{_gibibytes(MOST_MEMORY)}; {way_out}"
+        )
 
     def _inputs(self, with_target: bool) -> str:
-        kinds = (Kind.INPUT, Kind.TARGET) if with_target else (Kind.INPUT,)
-        return ", ".join(s.symbol.name for s in self.derivation.system.of_kind(*kinds))
+        """The arguments of a function; a target is one of them even if the loss ignores it."""
+        names = [s.symbol.name for s in self.derivation.system.of_kind(Kind.INPUT)]
+        if with_target:
+            targets = self.derivation.system.of_kind(Kind.TARGET)
+            names += [s.symbol.name for s in targets] or ["Y"]
+        return ", ".join(names)
 
     def _function(
         self, name: str, arguments: str, blocks: list[Block], result: Register, buffers: Buffers
@@ -287,6 +343,24 @@ class _Writer:
             "    column.\n"
             f"{plugins}    "
         )
+
+
+def _constant_size(name: str) -> int:
+    """The number of entries of a constant: ones_3_4, zeros_3, identity_3 or constant_1."""
+    kind, *numbers = name.split("_")
+    if kind == "constant":
+        return 1
+    sizes = [int(number) for number in numbers]
+    return sizes[0] ** 2 if kind == "identity" else prod(sizes)
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB"
+
+
+def _makes_array(call: Call) -> bool:
+    """Whether a call makes an array of its own, which is then copied to its target."""
+    return call.template.startswith("{out}[...] = ") and call.template != "{out}[...] = {0}"
 
 
 def _comments(block: Block) -> list[str]:

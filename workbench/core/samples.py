@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.calculus.functions import COLUMN_SIZE
+from workbench.calculus.functions import COLUMN_SIZE, VARIABLE
 from workbench.calculus.network import TARGET, LossFunction, Network
 from workbench.core.data.dataset import Dataset, one_hot
 from workbench.core.data.preparation import Preparation
@@ -91,11 +91,36 @@ def prepare(
     targets = dataset.targets
     if dataset.classes is not None and network.widths[-1] == 1:
         targets = targets[:, 1:]
-    _require_assumptions(network.loss, targets, dataset.source)
+    require_assumptions(network.loss, targets, dataset.source)
     inputs = preparation.apply(dataset.inputs)
     return Samples(
         _converted(inputs, dtype, dataset.input_names, dataset.source),
         _converted(targets, dtype, dataset.target_names, dataset.source),
+    )
+
+
+def out_of_reach(network: Network, dataset: Dataset) -> str | None:
+    """Say so if numbers are to be learnt that the last activation never gives.
+
+    >>> from workbench.api import network
+    >>> targets = np.array([[12.0], [30.0]])
+    >>> prices = Dataset(np.zeros((2, 1)), targets, ("size",), ("price",), None, "d.csv", True)
+    >>> out_of_reach(network("1-1:tanh"), prices)
+    'the targets go from 12 to 30, but tanh gives -1 to 1; end the network with 1:identity'
+    """
+    function = network.activations[-1]
+    if dataset.classes is not None or function.columnwise or function.formula is None:
+        return None
+    with np.errstate(all="ignore"):
+        points = np.concatenate([np.linspace(-100, 100, 2001), [-1e9, 1e9]])
+        values = evaluate(function.formula, {VARIABLE: points})
+    finite = values[np.isfinite(values)]
+    least, most = dataset.targets.min(), dataset.targets.max()
+    if not finite.size or (least >= finite.min() - 1e-3 and most <= finite.max() + 1e-3):
+        return None
+    return (
+        f"the targets go from {least:g} to {most:g}, but {function.name} gives {finite.min():g} to "
+        f"{finite.max():g}; end the network with {network.widths[-1]}:identity"
     )
 
 
@@ -143,7 +168,7 @@ def _refuse_numbers(network: Network, dataset: Dataset) -> None:
     )
 
 
-def _require_assumptions(loss: LossFunction, targets: Array, source: str) -> None:
+def require_assumptions(loss: LossFunction, targets: Array, source: str) -> None:
     """Refuse targets (samples, outputs) for which the loss's gradient would not be true."""
     columns = {TARGET: targets[:, :, np.newaxis]}
     sizes = {COLUMN_SIZE.names[0]: targets.shape[1]}

@@ -1,35 +1,42 @@
 """Hold every step of a derivation against numbers that do not come from it.
 
-Forward values are computed at random sizes and points. The truth of a local Jacobian ∂v/∂u is the
-complex step through the one equation that defines v (Squire and Trapp, 1998, "Using complex
-variables to estimate derivatives of real functions"); the truth of a gradient is those Jacobians
-chained as numbers; and the gradients of the parameters are held once more against the complex step
-through the whole system. Each stage of each step must equal the truth of its goal.
+Forward values are computed at random sizes and points where the loss is defined. The truth of a
+local Jacobian ∂v/∂u is the complex step through the one equation that defines v (Squire and Trapp,
+1998, "Using complex variables to estimate derivatives of real functions"); the truth of a gradient
+is those Jacobians chained as numbers; and the gradients of the parameters are held once more
+against the complex step through the whole system. Each stage of each step must equal the truth of
+its goal.
+
+Errors are relative to the norm of the truth, or to a small part of the contributions that cancel
+in it where nothing else is left: a gradient of zero is then held to be zero. A step that is defined
+at no point drawn, or rests on an assumption that no target drawn satisfies, stays unchecked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.calculus.derivation import Check, Derivation, Step, variable_of
 from workbench.calculus.dimensions import ONE
-from workbench.calculus.expressions import Expression, Kind, make, symbols_of, walk
+from workbench.calculus.expressions import Expression, make, symbols_of, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
-from workbench.calculus.system import Equation, System
-from workbench.core.evaluate import Indices, evaluate
-
-Array = NDArray[Any]
+from workbench.calculus.system import System
+from workbench.core.draws import Point, Values, distinct_sizes, draw_point, shape_of
+from workbench.core.evaluate import Array, Indices, evaluate, magnitude
 
 SEEDS = (0, 1, 2)
 TOLERANCE = 1e-10
 STEP = 1e-30
-MOST_DRAWS = 60
-SMALLEST_SIZES = (2, 3, 4, 5, 6, 7)
+SMALLEST_SHARE = 1e-4
+"""The part of what cancels in a truth that its errors are relative to at least."""
+NEGLIGIBLE = 1e-6
+"""The part below which a gradient has cancelled, and another point is drawn."""
+MOST_EQUATIONS = 400
+"""Evaluated in search of a point where no gradient cancels."""
 
 
 def verify(derivation: Derivation, seeds: Sequence[int] = SEEDS) -> Derivation:
@@ -39,19 +46,23 @@ def verify(derivation: Derivation, seeds: Sequence[int] = SEEDS) -> Derivation:
     ----------
     seeds : one draw of sizes and values for each.
     """
-    draws = [Draw(derivation, seed) for seed in seeds]
-    sizes = tuple(draw.sizes for draw in draws)
-    end_to_end = _end_to_end_errors(derivation, draws)
+    with np.errstate(all="ignore"):
+        draws = [Draw(derivation, seed) for seed in seeds]
+        end_to_end = _end_to_end_errors(derivation, draws)
 
-    def checked(step: Step) -> Step:
-        if step.is_definition:
-            return step
-        errors = [error for draw in draws for error in draw.errors(step)]
-        errors += end_to_end.get(step.id, [])
-        worst = max(errors) if errors else float("inf")
-        return replace(step, check=Check(worst <= TOLERANCE, worst, tuple(seeds), sizes))
+        def checked(step: Step) -> Step:
+            if step.is_definition:
+                return step
+            found = [(draw, [*draw.errors(step)]) for draw in draws]
+            telling = [draw for draw, errors in found if errors]
+            errors = [error for _, errors in found for error in errors]
+            if not errors:
+                return step
+            worst = max(errors + end_to_end.get(step.id, []))
+            seeds, sizes = tuple(d.seed for d in telling), tuple(d.sizes for d in telling)
+            return replace(step, check=Check(worst <= TOLERANCE, worst, seeds, sizes))
 
-    return derivation.with_steps([checked(step) for step in derivation.steps])
+        return derivation.with_steps([checked(step) for step in derivation.steps])
 
 
 def _end_to_end_errors(derivation: Derivation, draws: Sequence[Draw]) -> dict[int, list[float]]:
@@ -62,9 +73,12 @@ def _end_to_end_errors(derivation: Derivation, draws: Sequence[Draw]) -> dict[in
     """
     errors: dict[int, list[float]] = {step.id: [] for step in derivation.results}
     for draw in draws:
-        gradients = {variable_of(s.goal): draw.gradient_found(s) for s in derivation.results}
+        if not draw.point.is_defined:
+            continue
+        steps = [step for step in derivation.results if draw.can_check(step)]
+        gradients = {variable_of(s.goal): draw.gradient_found(s) for s in steps}
         together = draw.whole_system_error(gradients)
-        for step in derivation.results:
+        for step in steps:
             variable = variable_of(step.goal)
             alone = {variable: gradients[variable]}
             passed = together <= TOLERANCE
@@ -79,88 +93,38 @@ class Draw:
     Attributes
     ----------
     sizes : a size from 2 for every dimension; no equation meets the same size twice.
+    point : where everything is evaluated.
     values : forward values of every symbol.
     """
 
     derivation: Derivation
     seed: int
     sizes: dict[str, int] = field(init=False)
-    values: dict[Expression, Array] = field(init=False)
+    point: Point = field(init=False)
+    values: Values = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.seed)
         self.system: System = self.derivation.system
-        self.sizes = _distinct_sizes(self.system, self.random)
-        self.values = self._forward()
+        self.sizes = distinct_sizes(self.system, self.random)
+        self._use(draw_point(self.system, self.sizes, self.random))
+        best, cancelled = self.point, self._cancelled
+        for _ in range(max(2, MOST_EQUATIONS // len(self.system.equations))):
+            if not cancelled or not best.is_defined:
+                break
+            self._use(draw_point(self.system, self.sizes, self.random))
+            if self.point.is_defined and self._cancelled < cancelled:
+                best, cancelled = self.point, self._cancelled
+        if self.point is not best:
+            self._use(best)
+
+    def _use(self, point: Point) -> None:
+        self.point, self.values = point, point.values
         self._locals: dict[tuple[Expression, Expression], Array] = {}
-        self._gradients: dict[Expression, Array] = {}
         self._chain()
 
-    # values
-
     def _shape(self, node: Expression) -> tuple[int, int]:
-        return node.shape[0].size(self.sizes), node.shape[1].size(self.sizes)
-
-    def _draw(self, symbol: Expression) -> Array:
-        values = self.random.normal(size=self._shape(symbol))
-        if symbol.symbol.kind is Kind.TARGET:
-            values = np.abs(values) / np.abs(values).sum(axis=0) if self._assumes else 0.5 + values
-            if not self._assumes:
-                values = 0.5 + 0.4 * np.tanh(values)
-        return np.asarray(values)
-
-    @property
-    def _assumes(self) -> bool:
-        return bool(self.system.assumptions)
-
-    def _forward(self) -> dict[Expression, Array]:
-        """Values of all symbols, drawn anew where an equation would prove too little.
-
-        A kinked function must be met on both of its branches, and no value may be undefined.
-        """
-        given = (Kind.INPUT, Kind.TARGET, Kind.PARAMETER)
-        values = {symbol: self._draw(symbol) for symbol in self.system.of_kind(*given)}
-        for equation in self.system.equations:
-            for _ in range(MOST_DRAWS):
-                self._evaluate_into(values, equation)
-                if self._is_telling(equation, values):
-                    break
-                for symbol in self._sources(equation):
-                    values[symbol] = self._draw(symbol)
-                for argument in symbols_of(equation.right):
-                    if argument in self.system.definitions:
-                        self._evaluate_into(values, self.system.definitions[argument])
-        return values
-
-    def _evaluate_into(self, values: dict[Expression, Array], equation: Equation) -> None:
-        with np.errstate(all="ignore"):
-            value = evaluate(equation.right, values, self.sizes)
-        values[equation.left] = np.broadcast_to(value, self._shape(equation.left))
-
-    def _sources(self, equation: Equation) -> list[Expression]:
-        """The parameters that may be drawn anew to move an equation's argument."""
-        definitions = [
-            self.system.definitions[s]
-            for s in symbols_of(equation.right)
-            if s in self.system.definitions
-        ]
-        return [
-            symbol
-            for definition in (equation, *definitions)
-            for symbol in symbols_of(definition.right)
-            if symbol.symbol.kind is Kind.PARAMETER
-        ]
-
-    def _is_telling(self, equation: Equation, values: Mapping[Expression, Array]) -> bool:
-        if not np.all(np.isfinite(values[equation.left])):
-            return False
-        for node in walk(equation.right):
-            function = node.data
-            if isinstance(function, Function) and function.kinks:
-                argument = evaluate(node.arguments[0], values, self.sizes)
-                if argument.size > 1 and not _on_both_sides(argument, function.kinks):
-                    return False
-        return True
+        return shape_of(node, self.sizes)
 
     # truth
 
@@ -190,17 +154,22 @@ class Draw:
     def _chain(self) -> None:
         """Gradients of the loss as numbers, from the local Jacobians, last equation first."""
         totals: dict[Expression, Array] = {self.system.loss: np.ones((1, 1))}
+        sizes: dict[Expression, Array] = {}
         for equation in reversed(self.system.equations):
             gradient = totals.get(equation.left)
             if gradient is None:
                 continue
             column = gradient.reshape(-1, 1, order="F")
             for variable in equation.differentiable:
-                part = (self.local(equation.left, variable) @ column).reshape(
-                    self._shape(variable), order="F"
-                )
+                jacobian = self.local(equation.left, variable)
+                shape = self._shape(variable)
+                part = (jacobian @ column).reshape(shape, order="F")
                 totals[variable] = totals.get(variable, 0) + part
+                sizes[variable] = sizes.get(variable, 0) + np.abs(jacobian) @ np.abs(column)
         self._gradients = totals
+        self._cancelled = sum(
+            not np.linalg.norm(totals[v]) > NEGLIGIBLE * np.linalg.norm(sizes[v]) for v in sizes
+        )
 
     def gradient(self, variable: Expression) -> Array:
         """∂L/∂variable, of the variable's shape."""
@@ -209,33 +178,86 @@ class Draw:
     def whole_system_error(self, gradients: Mapping[Expression, Array]) -> float:
         """How far Σ ⟨gradient, direction⟩ is from the complex step of the loss along them."""
         directions = {p: self.random.normal(size=self._shape(p)) for p in gradients}
-        values: dict[Expression, Array] = {
+        values: Values = {
             **self.values,
             **{p: self.values[p] + 1j * STEP * d for p, d in directions.items()},
         }
         for equation in self.system.equations:
             values[equation.left] = evaluate(equation.right, values, self.sizes)
         truth = np.imag(values[self.system.loss]).item() / STEP
-        parts = [float(np.sum(gradients[p] * directions[p])) for p in gradients]
-        scale = max(float(np.abs(parts).sum()), 1e-300)
-        return float(abs(sum(parts) - truth) / scale)
+        parts = np.array([np.sum(gradients[p] * directions[p]) for p in gradients])
+        distance = float(abs(parts.sum() - truth))
+        scale = float(np.abs(parts).sum())
+        if not distance <= TOLERANCE * scale:
+            squares = self._squares()
+            spread = sum(float(np.sum(squares[p] * d**2)) for p, d in directions.items())
+            scale = max(scale, SMALLEST_SHARE * spread**0.5)
+        return _ratio(distance, scale)
+
+    def _squares(self) -> dict[Expression, Array]:
+        """For each gradient the squares of what it is made of, chained as independent errors are.
+
+        The plain sum of the sizes would outgrow the gradients layer by layer and hide mistakes.
+        """
+        totals: dict[Expression, Array] = {self.system.loss: np.zeros((1, 1))}
+        for equation in reversed(self.system.equations):
+            if equation.left not in totals:
+                continue
+            column = totals[equation.left].reshape(-1, 1, order="F")
+            own = self._equation_scale(equation.left) ** 2
+            for variable in equation.differentiable:
+                part = self.local(equation.left, variable) ** 2 @ column + own
+                shaped = part.reshape(self._shape(variable), order="F")
+                totals[variable] = totals.get(variable, 0) + shaped
+        return totals
+
+    def _equation_scale(self, left: Expression) -> float:
+        """The size of an equation's contributions times that of the gradient that meets them."""
+        right = self.system.definitions[left].right
+        contributions = magnitude(right, self.values, self.sizes)
+        return float(np.linalg.norm(contributions) * np.linalg.norm(self.gradient(left)))
 
     # errors
 
+    def can_check(self, step: Step) -> bool:
+        """Whether what the step assumes of the target holds here."""
+        return self.point.is_as_assumed or all(s.rule != "assumption" for s in step.stages)
+
     def errors(self, step: Step) -> Iterator[float]:
-        """The distance of each stage from the truth of the goal, relative to its norm."""
-        expressions = [stage.expression for stage in step.stages]
+        """The distance of each stage from the truth of the goal; none if that is undefined."""
         if VARIABLE in symbols_of(step.goal):
             yield from self._function_errors(step)
             return
-        if COLUMN_VARIABLE in (variable for variable in _column_goal(step.goal)):
+        if COLUMN_VARIABLE in _sides(step.goal):
             yield from self._column_errors(step)
             return
         indices = self._all_places(step.goal)
         truth = self._value(step.goal, indices)
-        for expression in expressions:
-            found = self._value(expression, indices)
-            yield _relative_error(np.broadcast_to(found, truth.shape), truth)
+        if not np.all(np.isfinite(truth)) or not self.can_check(step):
+            return
+        for stage in step.stages:
+            found = self._value(stage.expression, indices)
+            error = _relative_error(found, truth)
+            if TOLERANCE < error < np.inf:
+                error = _relative_error(found, truth, self._scale(step, indices))
+            yield error
+
+    def _scale(self, step: Step, indices: Indices) -> float:
+        """The size of all that is added up in a step or in the equations it is about."""
+        sums = [
+            magnitude(stage.expression, self.values, self.sizes, indices, self._truth)
+            for stage in step.stages
+        ]
+        scale = max(_norm(total) for total in sums)
+        goal = step.goal.arguments[0] if step.goal.operation == "entry" else step.goal
+        if not (sides := _sides(goal)):
+            return scale
+        of, by = sides
+        if of is not self.system.loss:
+            right = self.system.definitions[_whole(of)].right
+            return max(scale, _norm(magnitude(right, self.values, self.sizes)))
+        lefts = [equation.left for equation in self.system.consumers(by)]
+        return max(scale, sum(self._equation_scale(left) for left in lefts))
 
     def gradient_found(self, step: Step) -> Array:
         """What a resulting step says the gradient is, of the variable's shape."""
@@ -287,58 +309,71 @@ class Draw:
         return dict(zip(found, grid, strict=True))
 
     def _function_errors(self, step: Step) -> Iterator[float]:
-        """A derivative of one variable, at points on both sides of every kink."""
+        """A derivative of one variable, at the points around every kink where it is defined."""
         function = step.goal.data
         assert isinstance(function, Function)
-        kinks = np.array(function.kinks or (0.0,))
-        points = np.concatenate(
-            [kinks + side * (0.1 + self.random.random((4, 1))) for side in (-1, 1)]
-        )
         assert function.formula is not None
-        moved = evaluate(function.formula, {VARIABLE: points + 1j * STEP})
-        truth = np.broadcast_to(np.imag(moved) / STEP, points.shape)
+        kinks = np.array(function.kinks or (0.0,))
+        away = np.linspace(0.1, 4, 12)[:, None] + 0.1 * self.random.random((12, 1))
+        points = np.concatenate([kinks - away, kinks + away]).reshape(-1, 1)
+        values = np.broadcast_to(evaluate(function.formula, {VARIABLE: points}), points.shape)
+        truth = _slope(function.formula, points)
+        keep = np.isfinite(values[:, 0]) & np.isfinite(truth[:, 0])
+        points, truth = points[keep], truth[keep]
+        if not points.size:
+            return
         for stage in step.stages:
             environment: dict[Expression, Array] = {VARIABLE: points}
             for node in walk(stage.expression):
                 if node.operation == "derivative":
-                    inner = evaluate(node.arguments[0], {VARIABLE: points + 1j * STEP})
-                    environment[node] = np.broadcast_to(np.imag(inner) / STEP, points.shape)
-            yield _relative_error(evaluate(stage.expression, environment), truth)
+                    environment[node] = _slope(node.arguments[0], points)
+            found = evaluate(stage.expression, environment)
+            scale = _norm(magnitude(stage.expression, environment))
+            yield _relative_error(found, truth, scale)
 
     def _column_errors(self, step: Step) -> Iterator[float]:
+        """A derivative of one column, at a point where it is defined."""
         size = 2 + int(self.random.integers(4))
-        column = self.random.normal(size=(size, 1))
+        normal = self.random.normal(size=(size, 1))
         sizes = {COLUMN_SIZE.names[0]: size}
-        value = step.goal.data[0]  # type: ignore[index]
+        value = _sides(step.goal)[0]
         units = np.eye(size)[..., None]
-        moved = evaluate(value, {COLUMN_VARIABLE: column + 1j * STEP * units}, sizes)
-        truth = np.imag(moved)[..., 0] / STEP
+        for column in (normal, 0.1 + np.abs(normal), 0.9 - 0.8 * np.abs(np.tanh(normal))):
+            moved = evaluate(value, {COLUMN_VARIABLE: column + 1j * STEP * units}, sizes)
+            truth = np.imag(moved)[..., 0] / STEP
+            if np.all(np.isfinite(moved)):
+                break
+        else:
+            return
         for stage in step.stages:
-            yield _relative_error(
-                evaluate(stage.expression, {COLUMN_VARIABLE: column}, sizes), truth
-            )
+            environment = {COLUMN_VARIABLE: column}
+            scale = _norm(magnitude(stage.expression, environment, sizes))
+            yield _relative_error(evaluate(stage.expression, environment, sizes), truth, scale)
 
 
-def _distinct_sizes(system: System, random: np.random.Generator) -> dict[str, int]:
-    """A size for each dimension, different from those it meets within a few equations."""
-    names: dict[str, None] = {}
-    for symbol in system.symbols:
-        for dimension in symbol.shape:
-            names.update(dict.fromkeys(dimension.names))
-    pool = random.permutation(np.array(SMALLEST_SIZES))
-    return {name: int(pool[place % len(pool)]) for place, name in enumerate(names)}
+def _slope(formula: Expression, points: Array) -> Array:
+    """The derivative of a formula of one variable, by the complex step."""
+    moved = evaluate(formula, {VARIABLE: points + 1j * STEP})
+    undefined = np.where(np.isfinite(moved), 0, np.nan)
+    return np.broadcast_to(np.imag(moved) / STEP + undefined, points.shape)
 
 
-def _on_both_sides(argument: Array, kinks: Sequence[float]) -> bool:
-    return all(bool(np.any(argument > kink) and np.any(argument < kink)) for kink in kinks)
+def _norm(value: Array) -> float:
+    return float(np.linalg.norm(value))
 
 
-def _relative_error(found: Array, truth: Array) -> float:
-    scale = float(np.linalg.norm(truth))
-    distance = float(np.linalg.norm(np.asarray(found) - truth))
+def _relative_error(found: Array, truth: Array, scale: float = 0.0) -> float:
+    """The distance relative to the truth, and to what cancels in it if that is far larger."""
+    found = np.broadcast_to(found, truth.shape)
+    return _ratio(_norm(found - truth), max(_norm(truth), SMALLEST_SHARE * scale))
+
+
+def _ratio(distance: float, scale: float) -> float:
     if not np.isfinite(distance):
         return float("inf")
-    return distance / scale if scale else distance
+    if distance == 0:
+        return 0.0
+    return distance / scale if scale else float("inf")
 
 
 def _denominator(node: Expression) -> Expression:
@@ -346,7 +381,8 @@ def _denominator(node: Expression) -> Expression:
     return make("jacobian", (), node.data, (node.shape[1], node.shape[0]))
 
 
-def _column_goal(goal: Expression) -> tuple[Expression, ...]:
+def _sides(goal: Expression) -> tuple[Expression, ...]:
+    """What is differentiated and by what, if the goal is a derivative."""
     data = goal.data
     if goal.operation.endswith("jacobian") and isinstance(data, tuple):
         return tuple(side for side in data if isinstance(side, Expression))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from workbench.calculus.derivation import Derivation, Detail, Step
-from workbench.calculus.dimensions import Shape
-from workbench.calculus.expressions import Expression
+from workbench.calculus.differentiate import EQUATIONS, GRADIENTS
+from workbench.calculus.dimensions import Dimension, Shape
+from workbench.calculus.expressions import Expression, size
 from workbench.calculus.layout import Layout
-from workbench.notation.text import symbol_text, text
+from workbench.calculus.local_derivatives import LOCAL
+from workbench.notation.text import symbol_text
 
-EQUATIONS = "Equations"
 RESULTS = "Results"
+
+Sentence: TypeAlias = tuple[str | Expression, ...]
+"""Words with mathematics between them; each format renders the mathematics in its own way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class Line:
     label: str
     left: tuple[Expression, ...]
     right: Expression
-    rule: str
+    rule: Sentence
     why: str
     refs: tuple[int, ...]
     shape: Shape
@@ -51,15 +57,15 @@ class Document:
     Attributes
     ----------
     title : what is derived.
-    notes : conventions and assumptions, one sentence each.
+    notes : conventions and assumptions, a paragraph each.
     sections : in the order of reading.
     closing : how the steps were checked, one sentence.
     """
 
     title: str
-    notes: tuple[str, ...]
+    notes: tuple[Sentence, ...]
     sections: tuple[Section, ...]
-    closing: str
+    closing: Sentence
 
 
 def document(
@@ -75,15 +81,31 @@ def document(
             grouped.setdefault(step.section, []).extend(_lines(step, _assumed(derivation)))
     sections = [Section(heading, tuple(lines)) for heading, lines in grouped.items()]
     sections.append(Section(RESULTS, tuple(_results(derivation))))
-    return Document(title, tuple(_notes(derivation, layout)), tuple(sections), closing(derivation))
+    notes = _notes(derivation, layout)
+    if detail is Detail.PAPER and _shares_steps(derivation):
+        notes.append((SHARING,))
+    return Document(title, tuple(notes), tuple(sections), closing(derivation))
 
 
-def _assumed(derivation: Derivation) -> str:
-    pairs = derivation.system.assumptions
-    return "assuming " + ", ".join(f"{text(left)} = {text(right)}" for left, right in pairs)
+def _shares_steps(derivation: Derivation) -> bool:
+    """Whether two gradients cite one local derivative, or one gradient by entries."""
+    gradients = [step for step in derivation.steps if step.section == GRADIENTS]
+    cited = Counter(ref for step in gradients for ref in step.refs)
+    return any(
+        cited[step.id] > 1
+        for step in derivation.steps
+        if step.section == LOCAL or (step.section == GRADIENTS and step.goal.operation == "entry")
+    )
 
 
-def _lines(step: Step, assumed: str) -> list[Line]:
+def _assumed(derivation: Derivation) -> Sentence:
+    found: list[str | Expression] = []
+    for left, right in derivation.system.assumptions:
+        found += [", " if found else "assuming ", left, " = ", right]
+    return tuple(found)
+
+
+def _lines(step: Step, assumed: Sentence) -> list[Line]:
     left = (step.goal,) if step.name is None else (step.name, step.goal)
     lines = []
     for place, stage in enumerate(step.stages, start=1):
@@ -94,7 +116,7 @@ def _lines(step: Step, assumed: str) -> list[Line]:
                 label,
                 left,
                 stage.expression,
-                assumed if stage.rule == "assumption" else stage.rule,
+                assumed if stage.rule == "assumption" else (stage.rule,),
                 stage.why,
                 refs,
                 step.goal.shape,
@@ -112,7 +134,7 @@ def _results(derivation: Derivation) -> list[Line]:
             "",
             (step.goal,) if step.name is None else (step.name, step.goal),
             step.result,
-            "",
+            (),
             "",
             (step.id,),
             step.goal.shape,
@@ -121,30 +143,46 @@ def _results(derivation: Derivation) -> list[Line]:
     ]
 
 
-def _notes(derivation: Derivation, layout: Layout) -> list[str]:
+SHARING = (
+    "Layers that differ only in their numbers share their local derivatives: a line cites the "
+    "first of them."
+)
+
+
+def _notes(derivation: Derivation, layout: Layout) -> list[Sentence]:
     rows = "its variable" if layout is Layout.DENOMINATOR else "its variable, transposed"
     side = "right to left" if layout is Layout.DENOMINATOR else "left to right"
-    notes = []
+    notes: list[Sentence] = []
     if any(not symbol.is_scalar for symbol in derivation.system.symbols):
-        notes.append(
+        words = (
             f"{layout.value.capitalize()} layout: the gradient of a scalar has the shape of "
             f"{rows}; the chain rule reads from {side}. vec stacks columns. "
             f"Strategy: {derivation.strategy.name}."
         )
-        notes.append("Sizes: " + "; ".join(_sizes(derivation)) + ".")
+        notes += [(words,), _sizes(derivation)]
     for left, right in derivation.system.assumptions:
-        notes.append(f"Assumed of the target: {text(left)} = {text(right)}.")
+        notes.append(("Assumed of the target: ", left, " = ", right, "."))
     return notes
 
 
-def _sizes(derivation: Derivation) -> list[str]:
-    sizes = derivation.system.sizes
-    shown = [f"{symbol_text(symbol)} = {size}" for symbol, size in sizes.items()]
+def _sizes(derivation: Derivation) -> Sentence:
+    shown: list[Sentence] = [
+        (_size(name), f" = {found}") for name, found in derivation.system.sizes.items()
+    ]
     if len(shown) > 8:
-        shown = [*shown[:4], "…", *shown[-2:]]
+        shown = [*shown[:4], ("…",), *shown[-2:]]
     if any("B" in d.names for s in derivation.system.symbols for d in s.shape):
-        shown.append("B samples, one a column")
-    return shown
+        shown.append((_size("B"), " samples, one a column"))
+    return ("Sizes: ", *_joined(shown, "; "), ".")
+
+
+def _size(name: str) -> Expression:
+    return size(Dimension.named(name))
+
+
+def _joined(parts: Sequence[Sentence], separator: str) -> Sentence:
+    first, *others = parts
+    return (*first, *(word for part in others for word in (separator, *part)))
 
 
 def shape_text(shape: Shape) -> str:
@@ -162,11 +200,11 @@ def shape_text(shape: Shape) -> str:
     return "×".join(one(dimension.names, dimension.factor) for dimension in shape)
 
 
-def closing(derivation: Derivation) -> str:
+def closing(derivation: Derivation) -> Sentence:
     """How many steps were checked, at which sizes, and the worst relative error."""
     checks = [step.check for step in derivation.steps if step.check is not None]
     if not checks:
-        return "No step has been checked by numbers."
+        return ("No step has been checked by numbers.",)
     failed = derivation.failed
     worst = max(check.max_relative_error for check in checks)
     first = checks[0]
@@ -176,19 +214,20 @@ def closing(derivation: Derivation) -> str:
         else f"{len(failed)} failed: " + ", ".join(f"({step.id})" for step in failed)
     )
     return (
-        f"{len(checks)} steps checked by numbers with seeds "
-        f"{', '.join(map(str, first.seeds))}{_drawn_sizes(first.sizes)}: {verdict}, "
-        f"worst relative error {worst:.1e}."
+        f"{len(checks)} steps checked by numbers with seeds {', '.join(map(str, first.seeds))}",
+        *_drawn_sizes(first.sizes),
+        f": {verdict}, worst relative error {worst:.1e}.",
     )
 
 
-def _drawn_sizes(sizes: Sequence[Mapping[str, int]]) -> str:
+def _drawn_sizes(sizes: Sequence[Mapping[str, int]]) -> Sentence:
     if not sizes or not sizes[0]:
-        return ""
+        return ()
     names = list(sizes[0])
     shown = names if len(names) <= 5 else names[:4]
     more = "" if len(names) <= 5 else ", …"
-    draws = " and ".join(
-        "(" + ", ".join(f"{symbol_text(n)}={draw[n]}" for n in shown) + more + ")" for draw in sizes
-    )
-    return f" at sizes {draws}"
+    draws: list[Sentence] = [
+        ("(", *_joined([(_size(name), f"={draw[name]}") for name in shown], ", "), f"{more})")
+        for draw in sizes
+    ]
+    return (" at sizes ", *_joined(draws, " and "))

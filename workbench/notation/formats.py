@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import Any
 
 from workbench.calculus.derivation import Check, Derivation, Step, variable_of
 from workbench.calculus.expressions import Expression
-from workbench.notation.document import Document, Line, Section, shape_text
+from workbench.notation.document import Document, Line, Section, Sentence, shape_text
 from workbench.notation.latex import latex
 from workbench.notation.text import text
 
 WIDEST_FORMULA = 58
 """Rules stand in a column behind formulas up to this wide."""
 
+WIDEST_LINE = 118
+"""A remark that would end further right gets a line of its own."""
+
 
 def as_text(document: Document, *, reasons: bool = False) -> str:
     """A document for a terminal; with `reasons`, why each rule applies is told as well."""
     blocks = [_underlined(document.title, "=")]
-    blocks.extend(fill(note, 100) for note in document.notes)
+    blocks.extend(fill(_text_sentence(note), 100) for note in document.notes)
     for section in document.sections:
         lines = [_underlined(section.title, "-"), ""]
         lines.extend(_text_lines(section, reasons))
         blocks.append("\n".join(lines))
-    blocks.append(fill(document.closing, 100))
+    blocks.append(fill(_text_sentence(document.closing), 100))
     return "\n\n".join(blocks) + "\n"
+
+
+def _text_sentence(sentence: Sentence) -> str:
+    return "".join(part if isinstance(part, str) else text(part) for part in sentence)
 
 
 def _underlined(title: str, mark: str) -> str:
@@ -40,7 +47,13 @@ def _text_lines(section: Section, reasons: bool) -> list[str]:
     found = []
     for line, formula in rows:
         label = f"({line.label})".rjust(labels) if line.label else " " * (labels - 2)
-        found.append(f"  {label} {formula.ljust(width)}  {_remark(line, reasons)}".rstrip())
+        remark = _remark(line, reasons)
+        row = f"  {label} {formula.ljust(width)}  {remark}".rstrip()
+        if len(row) > WIDEST_LINE and remark:
+            indent = " " * (labels + 7)
+            below = fill(remark, WIDEST_LINE, initial_indent=indent, subsequent_indent=indent)
+            row = f"  {label} {formula}\n{below}"
+        found.append(row)
     return found
 
 
@@ -53,7 +66,8 @@ def _text_formula(line: Line) -> str:
 
 def _remark(line: Line, reasons: bool) -> str:
     shape = "" if line.is_continuation or _is_scalar(line) else f"[{shape_text(line.shape)}]"
-    rule = f"{line.rule}: {line.why}" if reasons and line.why else line.rule
+    rule = _text_sentence(line.rule)
+    rule = f"{rule}: {line.why}" if reasons and line.why else rule
     refs = "from " + ", ".join(f"({ref})" for ref in line.refs) if line.refs else ""
     return "  ".join(part for part in (shape, rule, refs) if part)
 
@@ -78,11 +92,11 @@ def as_latex(documents: Sequence[Document], *, fragment: bool = False) -> str:
     parts = [_PREAMBLE.rstrip()]
     for document in documents:
         parts.append(rf"\section*{{{_escaped(document.title)}}}")
-        parts.extend(_escaped(note) + r"\par" for note in document.notes)
+        parts.extend(_latex_sentence(note) + r"\par" for note in document.notes)
         for section in document.sections:
             parts.append(rf"\subsection*{{{_escaped(section.title)}}}")
             parts.append(_align(section))
-        parts.append(_escaped(document.closing))
+        parts.append(_latex_sentence(document.closing))
     return "\n".join([*parts, r"\end{document}"]) + "\n"
 
 
@@ -99,8 +113,21 @@ def _align(section: Section) -> str:
 
 def _latex_remark(line: Line) -> str:
     refs = ", ".join(f"({ref})" for ref in line.refs)
-    words = "; ".join(part for part in (line.rule, refs) if part)
-    return rf" && \text{{{_escaped(words)}}}" if words else " &&"
+    rule = _words_in_mathematics(line.rule, _escaped)
+    parts = [rule, rf"\text{{{'; ' if rule else ''}{refs}}}" if refs else ""]
+    return f" && {''.join(parts)}" if any(parts) else " &&"
+
+
+def _latex_sentence(sentence: Sentence) -> str:
+    """Words with the mathematics between dollars."""
+    return "".join(_escaped(p) if isinstance(p, str) else f"${latex(p)}$" for p in sentence)
+
+
+def _words_in_mathematics(sentence: Sentence, escaped: Callable[[str], str] = str) -> str:
+    """The other way round: within a formula, where no dollar may stand."""
+    return "".join(
+        rf"\text{{{escaped(part)}}}" if isinstance(part, str) else latex(part) for part in sentence
+    )
 
 
 _ESCAPES = {
@@ -115,11 +142,7 @@ _ESCAPES = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "…": r"\ldots{}",
-    "×": r"$\times$",
-    "′": r"$'$",
-    "𝟏": r"$\mathbf{1}$",
-    "ᵀ": r"$^{\top}$",
-    **{mark: f"$_{place}$" for place, mark in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    "⊗": r"$\otimes$",
 }
 
 
@@ -129,11 +152,15 @@ def _escaped(words: str) -> str:
 
 def as_markdown(document: Document) -> str:
     """Markdown whose mathematics GitHub and Jupyter show."""
-    parts = [f"# {document.title}", *document.notes]
+    parts = [f"# {document.title}", *map(_markdown_sentence, document.notes)]
     for section in document.sections:
         parts.append(f"## {section.title}")
         parts.extend(_markdown_steps(section))
-    return "\n\n".join([*parts, document.closing]) + "\n"
+    return "\n\n".join([*parts, _markdown_sentence(document.closing)]) + "\n"
+
+
+def _markdown_sentence(sentence: Sentence) -> str:
+    return "".join(part if isinstance(part, str) else f"${latex(part)}$" for part in sentence)
 
 
 def _markdown_steps(section: Section) -> list[str]:
@@ -151,7 +178,7 @@ def _markdown_step(lines: Sequence[Line]) -> str:
     for line in lines:
         left = "" if line.is_continuation else " = ".join(latex(side) for side in line.left)
         label = rf" && \text{{({line.label})}}" if line.label else ""
-        rule = rf" && \text{{{line.rule}}}" if line.rule else ""
+        rule = f" && {_words_in_mathematics(line.rule)}" if line.rule else ""
         rows.append(rf"{left} &= {latex(line.right)}{rule}{label}")
     body = " \\\\\n".join(rows)
     refs = ", ".join(f"({ref})" for ref in lines[-1].refs)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
-from workbench.notation.render import ATOM, POWER, PRODUCT, Piece, Renderer, split_name
+from workbench.notation.render import ATOM, POWER, PRODUCT, SUM, Piece, Renderer, split_name
 
 _LETTERS = {"delta": r"\delta", "Delta": r"\Delta", "pi": r"\pi"}
 _SPECIAL = {
@@ -86,7 +86,7 @@ class LatexRenderer(Renderer):
 
     def cases(self, condition: str, yes: str, no: str) -> Piece:
         body = rf"{yes} & \text{{if }} {condition} \\ {no} & \text{{else}}"
-        return Piece(rf"\begin{{cases}} {body} \end{{cases}}", ATOM)
+        return Piece(rf"\begin{{cases}} {body} \end{{cases}}", SUM)
 
     def special(self, what: str, detail: str = "") -> str:
         if what == "absolute":

@@ -56,10 +56,6 @@ class Renderer(ABC):
         """The expression as text."""
         return self.piece(expression).text
 
-    def equation(self, *sides: Expression | str) -> str:
-        """Equal expressions joined by `=`."""
-        return " = ".join(s if isinstance(s, str) else self.render(s) for s in sides)
-
     def piece(self, node: Expression) -> Piece:
         """One node, with how tightly it holds together."""
         method = getattr(self, f"_{node.operation}", None)

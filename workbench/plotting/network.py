@@ -22,6 +22,7 @@ from workbench.calculus.expressions import Kind
 from workbench.calculus.network import Network
 from workbench.core.evaluate import Array, evaluate
 from workbench.core.parameters import initialise
+from workbench.core.samples import require_assumptions
 from workbench.errors import InputError, TooLargeError
 from workbench.plotting.style import DIVERGING, GREY, style
 
@@ -89,6 +90,7 @@ def run_once(
         inputs = np.random.default_rng(seed).normal(size=network.widths[0]).round(2).tolist()
     if target is None:
         target = [1.0] + [0.0] * (network.widths[-1] - 1)
+    require_assumptions(network.loss, np.array([target], dtype=float), "--target")
     system = network.system()
     named: dict[str, Array] = {
         "x0": _column("inputs", inputs, network.widths[0]),

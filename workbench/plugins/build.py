@@ -220,6 +220,8 @@ def build_network(
     >>> str(build_network("4-3:tanh-2", registry=load_registry()))
     '4-3:tanh-2:sigmoid'
     """
+    if activation is not None:
+        build_function(activation, registry)
     first, *layers = text.strip().split("-")
     widths = [_width(text, first, 1)]
     functions = []

@@ -19,7 +19,7 @@ from workbench.plugins.registry import Entry, Registry
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Conformity:
     """How one record fared.
 
     Attributes
@@ -33,7 +33,7 @@ class Verdict:
     message: str
 
 
-def check(registry: Registry, name: str | None = None) -> Iterator[Verdict]:
+def check(registry: Registry, name: str | None = None) -> Iterator[Conformity]:
     """Check one record by its name, or all.
 
     Raises
@@ -53,9 +53,9 @@ def check(registry: Registry, name: str | None = None) -> Iterator[Verdict]:
         try:
             message = _proof(entry, registry)
         except WorkbenchError as error:
-            yield Verdict(entry.kind, entry.record.name, False, str(error))
+            yield Conformity(entry.kind, entry.record.name, False, str(error))
         else:
-            yield Verdict(entry.kind, entry.record.name, True, message)
+            yield Conformity(entry.kind, entry.record.name, True, message)
 
 
 def _proof(entry: Entry, registry: Registry) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
@@ -54,12 +55,15 @@ class Activation:
     def __post_init__(self) -> None:
         _require_names("activation", self.name, self.aliases)
         _require_text("activation", self.name, "formula", self.formula)
-        if self.symbol is not None and _SYMBOL.fullmatch(self.symbol) is None:
+        if self.symbol is not None and not _is_symbol(self.symbol):
             raise InputError(
                 f"activation {self.name!r}: symbol {self.symbol!r} must be letters, at most 20"
             )
-        if not all(isinstance(kink, int | float) for kink in self.kinks):
-            raise InputError(f"activation {self.name!r}: kinks must be numbers, not {self.kinks!r}")
+        if not _are_kinks(self.kinks):
+            raise InputError(
+                f"activation {self.name!r}: kinks must be a tuple of finite numbers, "
+                f"not {self.kinks!r}"
+            )
         for label, function in (("value", self.value), ("slope", self.slope)):
             if function is not None and not callable(function):
                 raise InputError(f"activation {self.name!r}: {label} must be a function")
@@ -141,6 +145,16 @@ def _require_names(kind: str, name: object, aliases: object) -> None:
             raise InputError(
                 f"{kind} name {given!r}: expected letters, digits and _, starting with a letter"
             )
+
+
+def _is_symbol(given: object) -> bool:
+    return isinstance(given, str) and _SYMBOL.fullmatch(given) is not None
+
+
+def _are_kinks(given: object) -> bool:
+    return isinstance(given, tuple) and all(
+        isinstance(kink, int | float) and isfinite(kink) for kink in given
+    )
 
 
 def _require_text(kind: str, name: str, label: str, text: object) -> None:

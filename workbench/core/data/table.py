@@ -83,14 +83,14 @@ def complaint(cell: str, *, numeric: bool) -> str | None:
     >>> complaint("inf", numeric=True)
     "'inf' is not a finite number; drop the row or correct it"
     >>> complaint("blue", numeric=True)
-    "'blue' is not a number"
+    "'blue' is not a number; inputs must be numbers (or is this the target?)"
     """
     text = cell.strip()
     value = parse_number(cell)
     if text in MISSING:
         return f"missing value {text!r}; drop the row or fill it in"
     if numeric and value is None:
-        return f"{cell!r} is not a number"
+        return f"{cell!r} is not a number; inputs must be numbers (or is this the target?)"
     if numeric and value is not None and not isfinite(value):
         return f"{cell!r} is not a finite number; drop the row or correct it"
     return None
