@@ -195,7 +195,7 @@ class _Magnitude(_Evaluation):
             case "maximum" | "minimum":
                 return np.asarray(np.maximum(*arguments))
             case "greater" | "greater_equal":
-                return np.ones(())
+                return np.ones(np.broadcast_shapes(*(value.shape for value in arguments)))
             case "where":
                 return _where(self._exact(node.arguments[0]), *arguments[1:])
             case "power":

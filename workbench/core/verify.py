@@ -238,7 +238,7 @@ class Draw:
         for stage in step.stages:
             found = self._value(stage.expression, indices)
             error = _relative_error(found, truth)
-            if TOLERANCE < error < np.inf:
+            if error > TOLERANCE:
                 error = _relative_error(found, truth, self._scale(step, indices))
             yield error
 
