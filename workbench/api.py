@@ -45,7 +45,7 @@ Files = str | Path | Sequence[str | Path]
 FORMS = ("scalar", "matrix")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation(calculus.Derivation):
     """A verified derivation that writes itself; in a notebook it shows as mathematics.
 
@@ -94,6 +94,12 @@ class Derivation(calculus.Derivation):
         if name not in found:
             raise InputError(f"no gradient of {name!r}; {close_matches(name, found)}")
         return text(found[name])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"<{self.title}: {len(self.steps)} steps>"
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

@@ -116,12 +116,13 @@ def gradcheck(
     kinked = _has_kinks(system)
     if method is Method.COMPLEX and kinked:
         raise InputError(f"the complex step needs analytic functions; {kinked} has a kink")
-    chosen = (Method.CENTRAL if kinked else Method.COMPLEX) if method is Method.AUTO else method
+    if method is Method.AUTO:
+        method = Method.CENTRAL if kinked or step is not None else Method.COMPLEX
     programs = [
         compile_network(network, batch_size=batch_size, strategy=strategy)
         for strategy in strategies
     ]
-    numeric = _Numeric(network, system, batch_size, seed, chosen, step or DIFFERENCE_STEP, entries)
+    numeric = _Numeric(network, system, batch_size, seed, method, step or DIFFERENCE_STEP, entries)
     names = ", ".join(sentence for f in _functions(system) for sentence in faults(f))
     for program in programs:
         yield from numeric.verdicts(program, names)

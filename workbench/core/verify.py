@@ -309,7 +309,10 @@ class Draw:
         return dict(zip(found, grid, strict=True))
 
     def _function_errors(self, step: Step) -> Iterator[float]:
-        """A derivative of one variable, at the points around every kink where it is defined."""
+        """A derivative of one variable, at the points around every kink where it is defined.
+
+        The working may pass through 0 · ∞, as the chain rule at √max(z, 0) does, the result not.
+        """
         function = step.goal.data
         assert isinstance(function, Function)
         assert function.formula is not None
@@ -327,9 +330,12 @@ class Draw:
             for node in walk(stage.expression):
                 if node.operation == "derivative":
                     environment[node] = _slope(node.arguments[0], points)
-            found = evaluate(stage.expression, environment)
-            scale = _norm(magnitude(stage.expression, environment))
-            yield _relative_error(found, truth, scale)
+            found = np.broadcast_to(evaluate(stage.expression, environment), truth.shape)
+            defined = np.isfinite(found)
+            if stage is step.stages[-1] or not defined.any():
+                defined = np.ones(truth.shape, dtype=bool)
+            scale = _norm(np.broadcast_to(magnitude(stage.expression, environment), truth.shape))
+            yield _relative_error(found[defined], truth[defined], scale)
 
     def _column_errors(self, step: Step) -> Iterator[float]:
         """A derivative of one column, at a point where it is defined."""

@@ -105,12 +105,19 @@ def _assumed(derivation: Derivation) -> Sentence:
     return tuple(found)
 
 
+def _citing_line(step: Step) -> int:
+    """The line of a step that rests on others: where known things are put in, else the last."""
+    rules = [stage.rule for stage in step.stages]
+    return rules.index("local derivatives") + 1 if "local derivatives" in rules else len(rules)
+
+
 def _lines(step: Step, assumed: Sentence) -> list[Line]:
     left = (step.goal,) if step.name is None else (step.name, step.goal)
     lines = []
+    cited = _citing_line(step)
     for place, stage in enumerate(step.stages, start=1):
         label = str(step.id) if len(step.stages) == 1 else f"{step.id}.{place}"
-        refs = step.refs if place == len(step.stages) or len(step.stages) == 1 else ()
+        refs = step.refs if place == cited else ()
         lines.append(
             Line(
                 label,

@@ -220,6 +220,8 @@ def build_network(
     >>> str(build_network("4-3:tanh-2", registry=load_registry()))
     '4-3:tanh-2:sigmoid'
     """
+    if not isinstance(text, str):
+        raise InputError(f"a network is a text such as '2-2-1', not {text!r}")
     if activation is not None:
         build_function(activation, registry)
     first, *layers = text.strip().split("-")
