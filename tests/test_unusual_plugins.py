@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from workbench.calculus.differentiate import derive
+from workbench.calculus.layout import Layout, in_layout
 from workbench.core.gradcheck import gradcheck
 from workbench.core.verify import verify
+from workbench.errors import InputError
 from workbench.notation.text import text
-from workbench.plugins.build import build_network, build_strategy
+from workbench.plugins.build import build_loss, build_network, build_strategy
 from workbench.plugins.records import Activation, Loss
 from workbench.plugins.registry import Entry, Registry, load_registry
 
@@ -32,6 +34,10 @@ ACTIVATIONS = {
     "inverse_root": "z / sqrt(1 + z^2)",
     "softmax_of_sigmoid": "sigmoid(z) / sum(sigmoid(z))",
     "square": "z^2",
+    "cube": "z^3",
+    "fourth": "z^4 / 10",
+    "shifted_cube": "(1 + z)^3 / 20",
+    "three_ways": "max(z, max(-z, sum(z)))",
 }
 
 LOSSES = {
@@ -75,5 +81,32 @@ def test_it_derives_and_computes_right(architecture: str, loss: str, registry: R
         for strategy in strategies if system is not systems[2] else strategies[:1]:
             failed = verify(derive(system, strategy=strategy), seeds=(0, 1)).failed
             assert not failed, text(failed[0].goal)
+    numerator = in_layout(derive(systems[0], strategy=strategies[-1]), Layout.NUMERATOR)
+    assert not verify(numerator, seeds=(0,)).failed
     for verdict in gradcheck(network, strategies):
         assert verdict.verdict == "pass", verdict
+
+
+def test_a_loss_that_is_constant_has_no_gradient(registry: Registry) -> None:
+    network = build_network("2-1:sigmoid", loss="softmax_entropy", registry=registry)
+    derivation = verify(derive(network.scalar_system()))
+    assert not derivation.failed
+    assert {text(step.result) for step in derivation.results} == {"0"}
+
+
+@pytest.mark.parametrize("assumption", ["1 = 1", "sum(y) = y", "sum(a) = 1"])
+def test_an_assumption_that_says_nothing_of_the_target_is_refused(assumption: str) -> None:
+    record = Loss(name="odd", formula="sum((a - y)^2)", assumes=(assumption,))
+    odd = Registry([*load_registry().entries, Entry(record, "this test")])
+    with pytest.raises(InputError, match="assumption"):
+        build_loss("odd", odd)
+
+
+def test_an_assumption_may_be_written_either_way_round() -> None:
+    formula = "-sum(y * log(a))"
+    record = Loss(name="turned", formula=formula, assumes=("1 = sum(y)",))
+    turned = Registry([*load_registry().entries, Entry(record, "this test")])
+    network = build_network("2-3:softmax", loss="turned", registry=turned)
+    derivation = verify(derive(network.system(batch=True)))
+    assert not derivation.failed
+    assert text(derivation.backward[0].right) == "(1/B) (X₁ − Y)"

@@ -25,6 +25,7 @@ from workbench.calculus.expressions import (
     jacobian,
     number,
     symbol,
+    zero,
 )
 from workbench.calculus.functions import Function
 from workbench.calculus.local_derivatives import (
@@ -166,6 +167,9 @@ class _Differentiation:
 
     def _stages(self, variable: Expression, consumers: Sequence[Equation]) -> list[Stage]:
         """The lines of ∂L/∂u: chain, local Jacobians, pullback, what is known put in, result."""
+        if not consumers:
+            nothing = zero(variable.shape)
+            return [Stage(nothing, "constant", "the loss does not depend on it")]
         why = "chain rule" if len(consumers) == 1 else "chain rule, one term a use"
         chains = [self._chain(equation, variable) for equation in consumers]
         stages = []
@@ -285,8 +289,10 @@ class _Differentiation:
         self, variable: Expression, consumers: Sequence[Equation]
     ) -> int | None:
         """For a matrix, whose Jacobian has more than two indices: the chain rule by entries."""
-        equation = consumers[0]
-        if variable.is_column or len(consumers) > 1 or equation.left is self.system.loss:
+        if variable.is_column or len(consumers) != 1:
+            return None
+        (equation,) = consumers
+        if equation.left is self.system.loss:
             return None
         if self._writes_jacobians(equation, variable) or is_columnwise(equation.right):
             return None

@@ -198,8 +198,9 @@ def _recognised(formula: Expression) -> Found | None:
     if formula is VARIABLE:
         return None
     replaced = substitute(plain, {formula: OUTPUT})
-    if formula.operation == "power" and isinstance(formula.data, Fraction):
-        replaced = _with_root(plain, formula.arguments[0], formula.data)
+    exponent = formula.data
+    if isinstance(exponent, Fraction) and exponent.denominator % 2 == 0:
+        replaced = _with_root(plain, formula.arguments[0], exponent)
     solved = _solve_exponential(formula, OUTPUT)
     if solved is not None:
         replaced = _with_exponential(plain, *solved)
@@ -207,7 +208,7 @@ def _recognised(formula: Expression) -> Found | None:
 
 
 def _with_root(expression: Expression, base: Expression, exponent: Fraction) -> Expression:
-    """With a = baseᵏ, every power baseʲ as a^(j/k)."""
+    """With a = baseᵏ and k half a whole number, so that base ≥ 0, every power baseʲ as a^(j/k)."""
 
     def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
         if node.operation == "power" and node.arguments[0] is base:

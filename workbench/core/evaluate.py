@@ -323,7 +323,7 @@ PRIMITIVE_VALUES: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "arctan": np.arctan,
     "sign": lambda value: np.sign(np.real(value)),
-    "abs": lambda value: np.where(np.real(value) < 0, -value, value),
+    "abs": lambda value: np.sign(np.real(value)) * value,
     "erf": _scipy_function("erf"),
     "Phi": _scipy_function("ndtr"),
 }

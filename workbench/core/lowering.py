@@ -162,6 +162,8 @@ class Lowering:
         self, name: str, left: Operand, right: Operand, node: Expression, target: Register | None
     ) -> Operand:
         transposed = _is_batch(node)
+        if left.is_boolean and right.is_boolean:
+            left = self._formed(left)
         operands = [left.oriented(transposed), right.oriented(transposed)]
         if node.is_scalar:
             sign = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}[name]
@@ -251,7 +253,7 @@ class Lowering:
     def _emit_unary(
         self, name: str, operand: Operand, node: Expression, target: Register | None = None
     ) -> Operand:
-        operands = [operand.oriented(_is_batch(node))]
+        operands = [self._formed(operand).oriented(_is_batch(node))]
         call = f"{{out}} = {name}({{0}})" if node.is_scalar else f"{name}({{0}}, {{out}})"
         return self._emit(call, operands, node, target, in_place=True)
 

@@ -173,7 +173,8 @@ class Draw:
 
     def gradient(self, variable: Expression) -> Array:
         """∂L/∂variable, of the variable's shape."""
-        return self._gradients[variable]
+        found = self._gradients.get(variable)
+        return np.zeros(self._shape(variable)) if found is None else found
 
     def whole_system_error(self, gradients: Mapping[Expression, Array]) -> float:
         """How far Σ ⟨gradient, direction⟩ is from the complex step of the loss along them."""
@@ -351,6 +352,8 @@ class Draw:
                 break
         else:
             return
+        if step.goal.operation == "numerator_jacobian":
+            truth = truth.T
         for stage in step.stages:
             environment = {COLUMN_VARIABLE: column}
             scale = _norm(magnitude(stage.expression, environment, sizes))

@@ -139,8 +139,24 @@ def build_loss(name: str, registry: Registry) -> LossFunction:
                 f"assumption {assumption!r} of loss {record.name!r} is about the output a; "
                 "it must be about the target y alone"
             )
-        assumptions.append((left, right))
+        assumptions.append(_oriented(record, assumption, left, right))
+    if len({left.form for left, _ in assumptions}) < len(assumptions):
+        raise InputError(f"loss {record.name!r}: two assumptions have the same left side")
     return LossFunction(record.name, formula, record.reduction, tuple(assumptions))
+
+
+def _oriented(
+    record: Loss, assumption: str, left: Expression, right: Expression
+) -> tuple[Expression, Expression]:
+    """An assumption with the target on its left."""
+    if not depends_on(left, TARGET):
+        left, right = right, left
+    if not depends_on(left, TARGET) or (left.is_scalar and not right.is_scalar):
+        raise InputError(
+            f"assumption {assumption!r} of loss {record.name!r} must say of the target y what some "
+            "number or column of y is, as in 'sum(y) = 1'"
+        )
+    return left, right
 
 
 def _read(record: Loss, text: str, what: str, registry: Registry) -> Expression:
