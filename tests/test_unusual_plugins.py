@@ -91,7 +91,7 @@ def test_a_loss_that_is_constant_has_no_gradient(registry: Registry) -> None:
     network = build_network("2-1:sigmoid", loss="softmax_entropy", registry=registry)
     derivation = verify(derive(network.scalar_system()))
     assert not derivation.failed
-    assert {text(step.result) for step in derivation.results} == {"0"}
+    assert text(derivation.backward[0].right) == "0"
 
 
 @pytest.mark.parametrize("assumption", ["1 = 1", "sum(y) = y", "sum(a) = 1"])
