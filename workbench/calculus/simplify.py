@@ -190,7 +190,7 @@ def cancel(expression: Expression) -> Expression:
     True
     """
     expanded = common_factors(expand(_without_diagonals(expression)))
-    return expanded if _divisions(expanded) < _divisions(expression) else expression
+    return expanded if divisions(expanded) < divisions(expression) else expression
 
 
 def _without_diagonals(expression: Expression) -> Expression:
@@ -252,7 +252,7 @@ def _devectorised_or(column: Expression, shape: Shape) -> Expression:
     return _devectorised(node) if node.operation == "devec" else node
 
 
-def _divisions(expression: Expression) -> int:
+def divisions(expression: Expression) -> int:
     """How many divisions by something other than a size an expression holds."""
     return sum(
         node.operation == "power" and _exponent(node) < 0 and node.arguments[0].operation != "size"

@@ -95,17 +95,13 @@ def slope(function: Function) -> Slope:
         plain = decaying
         stages.append(Stage(plain, "divide through", "divide above and below by the exponential"))
     form = plain
-    for found in (_branches(formula), _recognised(formula), _through_denominator(formula)):
-        if found is not None:
-            extra, form = found
-            stages.extend(extra)
-            break
+    found = _branches(formula) or _recognised(formula) or _through_denominator(formula)
+    if found is not None:
+        working, form = found
+        stages.extend(working)
     shown = substitute(form, {OUTPUT: function(VARIABLE)})
-    factored = common_factors(shown)
-    if shown is not stages[-1].expression:
-        stages.append(Stage(shown, "recognise", f"what is left is {function.name} itself"))
-    if factored is not shown:
-        stages.append(Stage(factored, "factor", "take out the common factor"))
+    stages.append(Stage(shown, "recognise", f"what is left is {function.name} itself"))
+    stages.append(Stage(common_factors(shown), "factor", "take out the common factor"))
     return Slope(tuple(distinct(stages)), common_factors(form))
 
 

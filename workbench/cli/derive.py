@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.calculus.layout import Layout
 from workbench.cli.options import (
     ActivationOption,
     LossOption,
@@ -37,13 +38,6 @@ class DetailName(StrEnum):
     BRIEF = "brief"
     PAPER = "paper"
     FULL = "full"
-
-
-class LayoutName(StrEnum):
-    """Which way derivatives are laid out."""
-
-    DENOMINATOR = "denominator"
-    NUMERATOR = "numerator"
 
 
 class Format(StrEnum):
@@ -91,8 +85,8 @@ def derive(
         DetailName, typer.Option(help="Results, working, or every line of every layer.")
     ] = DetailName.PAPER,
     layout: Annotated[
-        LayoutName, typer.Option(help="Which way derivatives are laid out.")
-    ] = LayoutName.DENOMINATOR,
+        Layout, typer.Option(help="Which way derivatives are laid out.")
+    ] = Layout.DENOMINATOR,
     output_format: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TEXT,
     fragment: Annotated[
         bool, typer.Option("--fragment", help="With --format latex: only the align* environments.")
@@ -168,12 +162,11 @@ def _derivation(
     batch: bool,
     wrt: list[str] | None,
     detail: DetailName,
-    layout: LayoutName,
+    layout: Layout,
     plugin: list[Path] | None,
 ) -> Derivation:
     from workbench.api import derive as work_out
     from workbench.calculus.derivation import Detail
-    from workbench.calculus.layout import Layout
 
     return work_out(
         network,
@@ -182,7 +175,7 @@ def _derivation(
         strategy=strategy,
         wrt=wrt or (),
         detail=Detail[detail.name],
-        layout=Layout[layout.name],
+        layout=layout,
         plugins=plugin or (),
     )
 

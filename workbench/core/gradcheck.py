@@ -241,16 +241,17 @@ class _Numeric:
         doubt = np.full(len(best), np.inf)
         noise = np.full(len(best), np.inf)
         for shrink in (1.0, 1 / 16, 1 / 256):
-            whole, half = (
-                self._in_chunks(parameter, lambda p, s=s: self._central(parameter, p, s))  # type: ignore[misc]
-                for s in (self.step * shrink, self.step * shrink / 2)
-            )
+            whole = self._differences(parameter, self.step * shrink)
+            half = self._differences(parameter, self.step * shrink / 2)
             difference = np.abs(whole - half)
             better = difference < doubt
             best[better] = ((4 * half - whole) / 3)[better]
             doubt[better] = difference[better]
             noise[better] = self.noise / (self.step * shrink)
         return best, doubt, noise
+
+    def _differences(self, parameter: Expression, step: float) -> Array:
+        return self._in_chunks(parameter, lambda places: self._central(parameter, places, step))
 
     def _central(self, parameter: Expression, places: Array, step: float) -> Array:
         amounts = step * np.maximum(1.0, np.abs(self.values[parameter].reshape(-1)[places]))

@@ -34,12 +34,11 @@ from workbench.calculus.expressions import (
     ones,
     symbols_of,
     transform,
-    walk,
 )
 from workbench.calculus.functions import ABS, COSH, EXP, LOG, SINH, TANH, Function
 from workbench.calculus.matrices import matmul
 from workbench.calculus.rewriting import rebuild, substitute
-from workbench.calculus.simplify import expand
+from workbench.calculus.simplify import divisions, expand
 from workbench.calculus.system import Equation
 
 LOG_ONE_PLUS_EXP = Function("log_one_plus_exp", symbol="log1pexp")
@@ -200,7 +199,7 @@ def _logarithms_written_out(
         }
         inner = substitute(node.arguments[0], values)
         written_out = _logarithm(inner)
-        return node if inner is node.arguments[0] or _divides(written_out) else written_out
+        return node if inner is node.arguments[0] or divisions(written_out) else written_out
 
     return transform(right, rule)
 
@@ -265,10 +264,3 @@ def _over_one_denominator(expression: Expression) -> Expression:
                     add(*(expand(multiply(t, whole)) for t in expression.arguments)), factor
                 )
     return expression
-
-
-def _divides(expression: Expression) -> bool:
-    return any(
-        node.operation == "power" and isinstance(node.data, Fraction) and node.data < 0
-        for node in walk(expression)
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
 
@@ -174,13 +174,19 @@ def compile_network(
     """
     if batch_size < 1:
         raise InputError(f"a batch holds at least one sample, not {batch_size}")
-    derivation = derive(network.system(batch=True), strategy=strategy)
+    derivation = _derived(network, strategy)
     source = write_source(derivation, batch_size, dtype, str(network))
     if parameters is None:
         parameters = Parameters(parameter_shapes(network), dtype)
     if gradients is None:
         gradients = parameters.zeros_like()
     return Program(source, derivation, batch_size, parameters, gradients)
+
+
+@lru_cache(maxsize=8)
+def _derived(network: Network, strategy: Strategy) -> Derivation:
+    """A batch's derivation, which does not depend on how many samples the batch holds."""
+    return derive(network.system(batch=True), strategy=strategy)
 
 
 def write_source(
