@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workbench.calculus import algebra, matrices
+from workbench.calculus import algebra, blocks, matrices
 from workbench.calculus.dimensions import ONE, Dimension, Shape
-from workbench.calculus.expressions import Expression, Kind, number, symbol
+from workbench.calculus.expressions import Expression, Kind, make, number, symbol
 from workbench.calculus.functions import EXP, PRIMITIVES
 from workbench.calculus.pullbacks import RULES, Pullback, gradients, table_pullback
 from workbench.core.evaluate import evaluate
@@ -32,6 +32,8 @@ def _leaf(name: str, shape: Shape = (ONE, ONE)) -> Expression:
 
 A, B, C, D = _leaf("A", (M, N)), _leaf("B", (M, N)), _leaf("C", (N, P)), _leaf("D", (P, M))
 S, X, LONG = _leaf("S", (N, N)), _leaf("x", (N, ONE)), _leaf("v", (M * N, ONE))
+S_BY_P, X_TALL = _leaf("T", (M, P)), _leaf("t", (M, ONE))
+STACKED = _leaf("U", (N + N + M, M + P))
 R, Q, CHOICE = _leaf("r"), _leaf("q"), _leaf("c", (M, N))
 FUNCTIONS = [*PRIMITIVES.values()]
 FUNCTIONS += [build_function(n, load_registry()) for n in ("sigmoid", "relu", "gelu", "softmax")]
@@ -62,6 +64,13 @@ EXAMPLES: dict[str, list[Expression]] = {
     "devec": [matrices.devec(LONG, (M, N))],
     "diag": [matrices.diag(X)],
     "diagonal": [matrices.diagonal(S)],
+    "inverse": [matrices.inverse(S)],
+    "det": [matrices.det(S)],
+    "trace": [matrices.trace(S)],
+    "kron": [matrices.kron(A, C), matrices.kron(X, A), matrices.kron(A, X, D)],
+    "vstack": [blocks.vstack(A, B), blocks.vstack(C, S_BY_P, C)],
+    "hstack": [blocks.hstack(A, B), blocks.hstack(A, X_TALL, B)],
+    "block": [blocks.block(STACKED, N, N, M, P), blocks.block(STACKED, N, N, blocks.ZERO, M + P)],
 }
 """Nodes of every operation with a rule, at sizes that all differ."""
 
@@ -150,5 +159,5 @@ def test_contributions_of_every_use_are_added_up() -> None:
 
 
 def test_an_operation_without_a_rule_is_named() -> None:
-    with pytest.raises(InputError, match="no derivative rule for kron"):
-        gradients(matrices.kron(A, C), [A], _leaf("G", (M * N, N * P)))
+    with pytest.raises(InputError, match="no derivative rule for derivative"):
+        gradients(make("derivative", (A,), None, A.shape), [A], _leaf("G", A.shape))

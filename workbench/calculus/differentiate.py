@@ -14,6 +14,7 @@ from workbench.calculus.derivation import (
     Detail,
     Strategy,
 )
+from workbench.calculus.dimensions import ONE
 from workbench.calculus.entries import (
     entry,
     index_sum,
@@ -303,7 +304,7 @@ class _Differentiation:
         chain = multiply(seed, jacobian(left, right))
         put_in = multiply(seed, self.working.results[local])
         result = put_in
-        dimensions = [d for d in equation.left.shape if d.names]
+        dimensions = [d for d in equation.left.shape if d != ONE]
         for index, dimension in zip(reversed(outer), reversed(dimensions), strict=True):
             chain = plain_sum(index, dimension, chain)
             result = index_sum(index, dimension, result)

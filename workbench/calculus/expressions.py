@@ -140,7 +140,7 @@ def constant(name: str) -> Expression:
 
 def size(dimension: Dimension) -> Expression:
     """A dimension as a scalar, as in a mean over `m` entries."""
-    return make("size", (), dimension, SCALAR) if dimension.names else number(dimension.factor)
+    return make("size", (), dimension, SCALAR) if dimension.names else number(dimension.size({}))
 
 
 def zero(shape: Shape) -> Expression:
@@ -171,8 +171,8 @@ def jacobian(of: Expression, by: Expression) -> Expression:
 def length(expression: Expression) -> Dimension:
     """The number of entries, the length of the vec.
 
-    >>> length(identity(Dimension.named("n"))).names
-    ('n', 'n')
+    >>> length(identity(Dimension.named("n")))
+    n·n
     """
     return expression.shape[0] * expression.shape[1]
 
@@ -180,11 +180,10 @@ def length(expression: Expression) -> Dimension:
 def describe(shape: Shape) -> str:
     """A shape in plain words for messages, `m_1×m_0`."""
 
-    def word(dimension: Dimension) -> str:
-        names = "·".join(dimension.names)
-        return names if names and dimension.factor == 1 else f"{dimension.factor}{names}"
-
-    return f"{word(shape[0])}×{word(shape[1])}"
+    rows, columns = (
+        f"({dimension!r})" if len(dimension.terms) > 1 else repr(dimension) for dimension in shape
+    )
+    return f"{rows}×{columns}"
 
 
 def walk(*roots: Expression) -> Iterator[Expression]:

@@ -75,6 +75,11 @@ class Function:
         return self.formula is not None and _couples(self.formula)
 
     @property
+    def is_undetermined(self) -> bool:
+        """Whether nothing is known of this function but its name."""
+        return self.formula is None and self.slope is None
+
+    @property
     def prime(self) -> Function:
         """The derivative as an atom, f′."""
         return replace(self, order=self.order + 1)
@@ -103,6 +108,15 @@ class Function:
         if self.columnwise:
             return by_columns(self.formula, {COLUMN_VARIABLE: argument})
         return substitute(self.formula, {VARIABLE: argument})
+
+
+def undetermined(name: str) -> Function:
+    """An elementwise function of which nothing is known but its name; its derivative is f′.
+
+    >>> undetermined("f").prime.order
+    1
+    """
+    return Function(name, symbol=name, latex=name)
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from workbench.calculus.columns import column_jacobian, column_jacobian_stages
 from workbench.calculus.derivation import Detail
+from workbench.calculus.dimensions import ONE
 from workbench.calculus.entries import by_entries, differentiate_entry, entry, recover
 from workbench.calculus.expressions import (
     Expression,
@@ -139,9 +140,9 @@ def expanded(expression: Expression, equations: Sequence[Equation]) -> Expressio
 
 def free_indices(left: Expression, variable: Expression) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names for the indices of ∂left/∂variable: variable by i, j; left by the next letters."""
-    inner = tuple("ij"[: sum(bool(dimension.names) for dimension in variable.shape)])
+    inner = tuple("ij"[: sum(dimension != ONE for dimension in variable.shape)])
     letters = "jk" if len(inner) < 2 else "kl"
-    return tuple(letters[: sum(bool(d.names) for d in left.shape)]), inner
+    return tuple(letters[: sum(d != ONE for d in left.shape)]), inner
 
 
 def _as_matrix(body: Expression, left: Expression, variable: Expression) -> Expression | None:

@@ -1,10 +1,11 @@
-"""The constructors of matrix operations: products, transposes, sums of entries, vec, ⊗, diag.
+"""The constructors of matrix operations: products, transposes, inverses, traces, vec, ⊗, diag.
 
 A matrix product with a 1×1 factor is a scalar multiple, and transposes are pushed inwards.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from fractions import Fraction
 
 from workbench.calculus.algebra import (
@@ -55,6 +56,7 @@ def matmul(*factors: Expression) -> Expression:
                 "the inner dimensions differ"
             )
         _append(chain, matrix)
+        _cancel_inverses(chain)
     if not chain:
         return multiply(*scalars) if scalars else number(1)
     shape = (chain[0].shape[0], chain[-1].shape[1])
@@ -78,6 +80,12 @@ def _product(chain: tuple[Expression, ...], shape: Shape) -> Expression:
 def _append(chain: list[Expression], matrix: Expression) -> None:
     if matrix.operation == "identity" and chain:
         return
+    before = chain[-1] if chain else None
+    if before is not None and before.operation == "commutation" and matrix.operation == "vec":
+        inner = matrix.arguments[0]
+        if before.data == inner.shape:
+            chain.pop()
+            matrix = vec(transpose(inner))
     if chain and chain[-1].operation == "identity":
         chain[-1] = matrix
     elif chain and chain[-1].operation == "diag" and matrix.operation == "diag":
@@ -87,8 +95,36 @@ def _append(chain: list[Expression], matrix: Expression) -> None:
         chain.append(matrix)
 
 
+def _cancel_inverses(chain: list[Expression]) -> None:
+    """Let A⁻¹ meet A at the end of a chain, where A may itself be a product."""
+    last = inverted(chain[-1])
+    if last is not None:
+        factors = list(_matrix_factors(last))
+        if chain[-1 - len(factors) : -1] == factors:
+            chain[-1 - len(factors) :] = [identity(last.shape[0])]
+    for place in range(len(chain) - 2, -1, -1):
+        first = inverted(chain[place])
+        if first is not None and list(_matrix_factors(first)) == chain[place + 1 :]:
+            chain[place:] = [identity(first.shape[0])]
+    if len(chain) > 1 and chain[-1].operation == "identity":
+        chain.pop()
+
+
+def inverted(matrix: Expression) -> Expression | None:
+    """The matrix of which this is the inverse, if it is written as one: A⁻¹ or A⁻ᵀ."""
+    if matrix.operation == "inverse":
+        return matrix.arguments[0]
+    if matrix.operation == "transpose" and matrix.arguments[0].operation == "inverse":
+        return transpose(matrix.arguments[0].arguments[0])
+    return None
+
+
+def _matrix_factors(matrix: Expression) -> tuple[Expression, ...]:
+    return matrix.arguments if matrix.operation == "matmul" else (matrix,)
+
+
 def transpose(expression: Expression) -> Expression:
-    """The transpose, pushed through products, scalar multiples and ⊗."""
+    """The transpose, pushed through products, scalar multiples, ⊗ and stacks."""
     rows, columns = expression.shape
     arguments = expression.arguments
     match expression.operation:
@@ -102,6 +138,16 @@ def transpose(expression: Expression) -> Expression:
             return make(expression.operation, (), None, (columns, rows))
         case "matmul":
             return matmul(*(transpose(factor) for factor in reversed(arguments)))
+        case "inverse" if _is_symmetric(arguments[0]):
+            return expression
+        case "commutation":
+            return make("commutation", (), _reversed(expression.data), expression.shape)
+        case "vstack" | "hstack":
+            other = "hstack" if expression.operation == "vstack" else "vstack"
+            return make(other, tuple(map(transpose, arguments)), None, (columns, rows))
+        case "block":
+            start = _reversed(expression.data)
+            return make("block", (transpose(arguments[0]),), start, (columns, rows))
         case "kron":
             return kron(*(transpose(factor) for factor in arguments))
         case "multiply":
@@ -111,9 +157,20 @@ def transpose(expression: Expression) -> Expression:
             return power(transpose(arguments[0]), expression.data)
         case "add":
             pushed = add(*(transpose(term) for term in arguments))
+            if pushed.form == expression.form:
+                return expression
             if _transposes(pushed) <= _transposes(expression):
                 return pushed
     return make("transpose", (expression,), None, (columns, rows))
+
+
+def _is_symmetric(matrix: Expression) -> bool:
+    return transpose(matrix).form == matrix.form
+
+
+def _reversed(pair: Hashable) -> tuple[Hashable, Hashable]:
+    assert isinstance(pair, tuple)
+    return pair[1], pair[0]
 
 
 def _transposes(expression: Expression) -> int:
@@ -133,6 +190,8 @@ def total(expression: Expression) -> Expression:
     scalars, matrix = split_scalars(expression)
     if scalars and matrix is not None:
         return multiply(*scalars, total(matrix))
+    if expression.operation in ("transpose", "vec", "devec", "diag"):
+        return total(expression.arguments[0])
     is_row_of_sums = expression.operation == "matmul" and expression.shape[0] == ONE
     if is_row_of_sums and expression.arguments[0].operation == "ones":
         return total(matmul(*expression.arguments[1:]))
@@ -173,19 +232,25 @@ def kron(*factors: Expression) -> Expression:
         scalar, matrix = split_scalars(factor)
         scalars.extend(scalar)
         if matrix is not None:
-            matrices.append(matrix)
+            matrices.extend(matrix.arguments if matrix.operation == "kron" else (matrix,))
     if len(matrices) < 2:
         return multiply(*scalars, *matrices)
+    if any(map(is_zero, matrices)):
+        return zero(_kron_shape(matrices))
     if all(matrix.operation == "identity" for matrix in matrices):
-        product = Dimension()
+        product = ONE
         for matrix in matrices:
             product = product * matrix.shape[0]
         return multiply(*scalars, identity(product))
-    rows, columns = Dimension(), Dimension()
+    node = make("kron", tuple(matrices), None, _kron_shape(matrices))
+    return multiply(*scalars, node) if scalars else node
+
+
+def _kron_shape(matrices: Sequence[Expression]) -> Shape:
+    rows, columns = ONE, ONE
     for matrix in matrices:
         rows, columns = rows * matrix.shape[0], columns * matrix.shape[1]
-    node = make("kron", tuple(matrices), None, (rows, columns))
-    return multiply(*scalars, node) if scalars else node
+    return rows, columns
 
 
 def diag(column: Expression) -> Expression:
@@ -201,10 +266,138 @@ def diag(column: Expression) -> Expression:
 
 def diagonal(matrix: Expression) -> Expression:
     """The diagonal of a square matrix as a column."""
-    if matrix.shape[0] != matrix.shape[1]:
-        raise ShapeError(f"diagonal needs a square matrix, not {describe(matrix.shape)}")
+    _require_square("diagonal", matrix)
     if matrix.is_scalar:
         return matrix
-    if matrix.operation == "diag":
-        return matrix.arguments[0]
-    return make("diagonal", (matrix,), None, (matrix.shape[0], ONE))
+    column = (matrix.shape[0], ONE)
+    match matrix.operation:
+        case "diag":
+            return matrix.arguments[0]
+        case "identity" | "ones":
+            return ones(column)
+        case "zero":
+            return zero(column)
+        case "transpose":
+            return diagonal(matrix.arguments[0])
+        case "add":
+            return add(*(diagonal(spread(term, matrix.shape)) for term in matrix.arguments))
+        case "multiply":
+            parts = (p if p.is_scalar else diagonal(p) for p in matrix.arguments)
+            return spread(multiply(*parts), column)
+    return make("diagonal", (matrix,), None, column)
+
+
+def commutation(rows: Dimension, columns: Dimension) -> Expression:
+    """The permutation K with K vec(A) = vec(Aᵀ) for every A of this shape.
+
+    Magnus and Neudecker (1979), "The commutation matrix: some properties and applications".
+
+    >>> m, n = Dimension.named("m"), Dimension.named("n")
+    >>> transpose(commutation(m, n)) is commutation(n, m)
+    True
+    """
+    if ONE in (rows, columns):
+        return identity(rows * columns)
+    return make("commutation", (), (rows, columns), (rows * columns, rows * columns))
+
+
+def inverse(matrix: Expression) -> Expression:
+    """The inverse of a square matrix; transposes, scalars and diagonals move out.
+
+    Raises
+    ------
+    ShapeError
+        If the matrix is not square.
+    """
+    _require_square("inverse", matrix)
+    if matrix.is_scalar:
+        return power(matrix, -1)
+    match matrix.operation:
+        case "identity":
+            return matrix
+        case "inverse":
+            return matrix.arguments[0]
+        case "transpose":
+            return transpose(inverse(matrix.arguments[0]))
+        case "diag":
+            return diag(power(matrix.arguments[0], -1))
+        case "kron" if all(_is_square(factor) for factor in matrix.arguments):
+            return kron(*map(inverse, matrix.arguments))
+        case "commutation":
+            return transpose(matrix)
+    scalars, rest = split_scalars(matrix)
+    if scalars and rest is not None:
+        return multiply(*(power(scalar, -1) for scalar in scalars), inverse(rest))
+    return make("inverse", (matrix,), None, matrix.shape)
+
+
+def det(matrix: Expression) -> Expression:
+    """The determinant of a square matrix.
+
+    Raises
+    ------
+    ShapeError
+        If the matrix is not square.
+    """
+    _require_square("det", matrix)
+    if matrix.is_scalar:
+        return matrix
+    match matrix.operation:
+        case "identity":
+            return number(1)
+        case "transpose":
+            return det(matrix.arguments[0])
+        case "inverse":
+            return power(det(matrix.arguments[0]), -1)
+    return make("det", (matrix,), None, SCALAR)
+
+
+def trace(matrix: Expression) -> Expression:
+    """The sum of the diagonal of a square matrix; sums and scalars move out.
+
+    Raises
+    ------
+    ShapeError
+        If the matrix is not square.
+    """
+    _require_square("trace", matrix)
+    if matrix.is_scalar:
+        return matrix
+    match matrix.operation:
+        case "identity" | "ones":
+            return size(matrix.shape[0])
+        case "zero":
+            return number(0)
+        case "transpose":
+            return trace(matrix.arguments[0])
+        case "diag":
+            return total(matrix.arguments[0])
+        case "add":
+            return add(*(trace(spread(term, matrix.shape)) for term in matrix.arguments))
+        case "matmul":
+            return _trace_of_product(matrix)
+    scalars, rest = split_scalars(matrix)
+    if scalars and rest is not None:
+        return multiply(*scalars, trace(rest))
+    return make("trace", (matrix,), None, SCALAR)
+
+
+def _trace_of_product(product: Expression) -> Expression:
+    """tr(u vᵀ) is vᵀ u; factors at the two ends that are each other's inverse cancel."""
+    factors = product.arguments
+    for place, factor in enumerate(factors):
+        if factor.shape[1] == ONE:
+            return matmul(*factors[place + 1 :], *factors[: place + 1])
+    turned = matmul(factors[-1], *factors[:-1])
+    if turned.operation != "matmul" or len(turned.arguments) < len(factors):
+        return trace(turned)
+    return make("trace", (product,), None, SCALAR)
+
+
+def _is_square(matrix: Expression) -> bool:
+    return matrix.shape[0] is matrix.shape[1]
+
+
+def _require_square(what: str, matrix: Expression) -> None:
+    if not _is_square(matrix):
+        raise ShapeError(f"{what} needs a square matrix, not {describe(matrix.shape)}")

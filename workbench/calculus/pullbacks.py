@@ -18,14 +18,37 @@ from workbench.calculus.algebra import (
     greater,
     is_zero,
     multiply,
+    negate,
     power,
     scaled,
     spread,
     subtract,
 )
-from workbench.calculus.expressions import Expression, Kind, number, ones, symbol, walk, zero
+from workbench.calculus.blocks import ZERO, block, unblock
+from workbench.calculus.expressions import (
+    Expression,
+    Kind,
+    identity,
+    make,
+    number,
+    ones,
+    symbol,
+    walk,
+    zero,
+)
 from workbench.calculus.functions import Function
-from workbench.calculus.matrices import devec, diag, diagonal, matmul, total, transpose, vec
+from workbench.calculus.matrices import (
+    commutation,
+    devec,
+    diag,
+    diagonal,
+    inverse,
+    kron,
+    matmul,
+    total,
+    transpose,
+    vec,
+)
 from workbench.calculus.rewriting import substitute
 from workbench.errors import InputError
 
@@ -100,6 +123,47 @@ def _choose(node: Expression, index: int, gradient: Expression) -> Expression:
     return _reduced(node.arguments[index], spread(multiply(mask, gradient), node.shape))
 
 
+def _inverse(node: Expression, index: int, gradient: Expression) -> Expression:
+    transposed = transpose(node)
+    return negate(matmul(transposed, gradient, transposed))
+
+
+def _det(node: Expression, index: int, gradient: Expression) -> Expression:
+    return multiply(gradient, node, transpose(inverse(node.arguments[0])))
+
+
+def _stack(node: Expression, index: int, gradient: Expression) -> Expression:
+    axis = 0 if node.operation == "vstack" else 1
+    start = [ZERO, ZERO]
+    for part in node.arguments[:index]:
+        start[axis] = start[axis] + part.shape[axis]
+    rows, columns = node.arguments[index].shape
+    return block(spread(gradient, node.shape), start[0], rows, start[1], columns)
+
+
+def _kron(node: Expression, index: int, gradient: Expression) -> Expression:
+    """The factors before and after are taken off one side at a time."""
+    before, after = node.arguments[:index], node.arguments[index:]
+    pulled = spread(gradient, node.shape)
+    if before:
+        pulled = _kron_factor(kron(*before), kron(*after), 1, pulled)
+    if len(after) > 1:
+        pulled = _kron_factor(after[0], kron(*after[1:]), 0, pulled)
+    return pulled
+
+
+def _kron_factor(
+    left: Expression, right: Expression, index: int, gradient: Expression
+) -> Expression:
+    """From vec(A ⊗ B) = P (vec A ⊗ vec B) with P = I ⊗ K ⊗ I (Magnus and Neudecker, 1988, 3.10)."""
+    (m, n), (p, q) = left.shape, right.shape
+    reorder = kron(identity(n), commutation(m, q), identity(p))
+    both = devec(matmul(reorder, vec(gradient)), (p * q, m * n))
+    if index == 0:
+        return devec(matmul(transpose(both), vec(right)), left.shape)
+    return devec(matmul(both, vec(left)), right.shape)
+
+
 def _flat(node: Expression, index: int, gradient: Expression) -> Expression:
     return zero(node.arguments[index].shape)
 
@@ -125,6 +189,23 @@ RULES: dict[str, Rule] = {
     "devec": Rule("devec", "vec(Z) = A ⇒ Ā = vec(Z̄)", lambda n, i, g: vec(g)),
     "diag": Rule("diag", "Z = diag(a) ⇒ ā = diagonal of Z̄", lambda n, i, g: diagonal(g)),
     "diagonal": Rule("diagonal", "z = diagonal of A ⇒ Ā = diag(z̄)", lambda n, i, g: diag(g)),
+    "inverse": Rule("inverse", "Z = A⁻¹ ⇒ Ā = −A⁻ᵀ Z̄ A⁻ᵀ", _inverse),
+    "det": Rule("determinant", "z = det A ⇒ Ā = z̄ det(A) A⁻ᵀ", _det),
+    "trace": Rule(
+        "trace",
+        "z = tr A ⇒ Ā = z̄ I",
+        lambda n, i, g: multiply(g, identity(n.arguments[0].shape[0])),
+    ),
+    "vstack": Rule("stack", "Z = [A; B] ⇒ Ā, B̄ are the blocks of Z̄", _stack),
+    "hstack": Rule("stack", "Z = [A, B] ⇒ Ā, B̄ are the blocks of Z̄", _stack),
+    "block": Rule(
+        "block", "Z = a block of A ⇒ Ā is Z̄ with zeros around", lambda n, i, g: unblock(g, n)
+    ),
+    "kron": Rule(
+        "Kronecker product",
+        "Z = A ⊗ B ⇒ vec Ā = Hᵀ vec B, vec B̄ = H vec A, vec H = (I ⊗ K ⊗ I) vec Z̄",
+        _kron,
+    ),
 }
 """Every operation that has a derivative, with its rule."""
 

@@ -15,15 +15,19 @@ from workbench.calculus.algebra import (
     power,
     where,
 )
+from workbench.calculus.blocks import block, hstack, vstack
 from workbench.calculus.dimensions import SCALAR
 from workbench.calculus.expressions import Bindings, Expression, make, symbols_of, transform
 from workbench.calculus.matrices import (
+    det,
     devec,
     diag,
     diagonal,
+    inverse,
     kron,
     matmul,
     total,
+    trace,
     transpose,
     vec,
 )
@@ -48,6 +52,10 @@ def rebuild(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
             return power(arguments[0], node.data)
         case "devec":
             return devec(arguments[0], node.shape)
+        case "block":
+            assert isinstance(node.data, tuple)
+            (above, left), (rows, columns) = node.data, node.shape
+            return block(arguments[0], above, rows, left, columns)
         case "apply":
             return make("apply", arguments, node.data, arguments[0].shape)
         case "entry" | "index_sum":
@@ -78,5 +86,10 @@ CONSTRUCTORS: dict[str, Callable[..., Expression]] = {
     "kron": kron,
     "diag": diag,
     "diagonal": diagonal,
+    "inverse": inverse,
+    "trace": trace,
+    "det": det,
+    "vstack": vstack,
+    "hstack": hstack,
 }
 """What builds each operation from its arguments."""

@@ -81,7 +81,10 @@ def _unnumbered(data: Hashable) -> Hashable:
     if isinstance(data, Symbol):
         return re.sub(r"\d+", "", data.name)
     if isinstance(data, Dimension):
-        return data.factor, tuple(re.sub(r"\d+", "", name) for name in data.names)
+        return tuple(
+            (tuple(re.sub(r"\d+", "", name) for name in names), count)
+            for names, count in data.terms
+        )
     if isinstance(data, Expression):
         return _pattern(data)
     if isinstance(data, tuple):

@@ -10,15 +10,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calculus.dimensions import Dimension
+from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
+from workbench.calculus.slopes import differentiate
 from workbench.errors import InputError
 
 Array = NDArray[Any]
@@ -129,6 +131,8 @@ class _Evaluation:
                 rows, columns = self._shape(node)
                 stacked = arguments[0].reshape(*arguments[0].shape[:-2], columns, rows)
                 return np.swapaxes(stacked, -1, -2)
+            case "block":
+                return _block(arguments[0], node, self.sizes)
             case "power":
                 return _power(arguments[0], _exponent(node))
             case "apply":
@@ -152,6 +156,8 @@ class _Evaluation:
                 return np.zeros(self._shape(node))
             case "identity":
                 return np.eye(self._shape(node)[0])
+            case "commutation":
+                return _commutation(node, self.sizes)
             case "delta":
                 left, right = self._places(node)
                 return np.asarray(left == right, dtype=float)[..., None, None]
@@ -229,7 +235,7 @@ def _bound_index(node: Expression) -> tuple[str, Dimension]:
 def _entry(value: Array, matrix: Expression, places: list[NDArray[np.intp]]) -> Array:
     """Entries of one matrix at one place or many."""
     start = np.zeros((), dtype=np.intp)
-    row = start if not matrix.shape[0].names else places[0]
+    row = start if matrix.shape[0] == ONE else places[0]
     column = start if matrix.is_column else places[-1]
     return np.asarray(value[row, column])[..., None, None]
 
@@ -273,6 +279,30 @@ def _diagonal(matrix: Array) -> Array:
     return np.diagonal(matrix, axis1=-2, axis2=-1)[..., None]
 
 
+def _block(value: Array, node: Expression, sizes: Mapping[str, int]) -> Array:
+    assert isinstance(node.data, tuple)
+    above, left = (start.size(sizes) for start in node.data)
+    rows, columns = (dimension.size(sizes) for dimension in node.shape)
+    return value[..., above : above + rows, left : left + columns]
+
+
+def _commutation(node: Expression, sizes: Mapping[str, int]) -> Array:
+    assert isinstance(node.data, tuple)
+    rows, columns = (dimension.size(sizes) for dimension in node.data)
+    places = np.arange(rows * columns).reshape(columns, rows).T.reshape(-1)
+    return np.eye(rows * columns)[places]
+
+
+def _stacked(axis: int) -> Callable[..., Array]:
+    def stack(*parts: Array) -> Array:
+        lead = np.broadcast_shapes(*(part.shape[:-2] for part in parts))
+        return np.concatenate(
+            [np.broadcast_to(part, (*lead, *part.shape[-2:])) for part in parts], axis=axis
+        )
+
+    return stack
+
+
 def _add(*terms: Array) -> Array:
     return reduce(operator.add, terms)
 
@@ -300,6 +330,11 @@ _OPERATIONS: dict[str, Callable[..., Array]] = {
     "kron": lambda *factors: reduce(_kron, factors),
     "diag": _diag,
     "diagonal": _diagonal,
+    "inverse": np.linalg.inv,
+    "det": lambda matrix: np.linalg.det(matrix)[..., None, None],
+    "trace": lambda matrix: np.trace(matrix, axis1=-2, axis2=-1)[..., None, None],
+    "vstack": _stacked(-2),
+    "hstack": _stacked(-1),
 }
 
 
@@ -333,10 +368,15 @@ PRIMITIVE_VALUES: dict[str, Callable[[Array], Array]] = {
 def _applied(node: Expression, argument: Array) -> Array:
     function = node.data
     assert isinstance(function, Function)
+    if function.is_undetermined:
+        return _stand_in(function, argument)
     if function.formula is None:
         return np.asarray(PRIMITIVE_VALUES[function.name](argument))
-    if function.order:
+    if function.order == 1 and not np.iscomplexobj(argument):
         return _complex_step(function, argument)
+    if function.order:
+        formula = _nth_derivative(function.formula, function.order)
+        return np.broadcast_to(evaluate(formula, {VARIABLE: argument}), argument.shape)
     if function.columnwise:
         return _columnwise(function, argument)
     return _at(function, argument)
@@ -349,10 +389,22 @@ def _at(function: Function, argument: Array) -> Array:
 
 def _complex_step(function: Function, argument: Array) -> Array:
     """f′ from the formula of f alone, so that a derived f′ can be held against it."""
-    if np.iscomplexobj(argument):
-        raise InputError(f"{function.name}′ has no complex step of its own")
     step = 1e-30
     return np.imag(_at(function, argument + 1j * step)) / step
+
+
+def _stand_in(function: Function, argument: Array) -> Array:
+    """Some smooth function for an undetermined one: a sine, and its derivatives."""
+    rate, phase = 0.5 + crc32(function.name.encode()) % 97 / 97, len(function.name)
+    turned = rate * argument + phase + function.order * np.pi / 2
+    return np.asarray(rate**function.order * np.sin(turned))
+
+
+@cache
+def _nth_derivative(formula: Expression, order: int) -> Expression:
+    for _ in range(order):
+        formula = differentiate(formula)
+    return formula
 
 
 def _columnwise(function: Function, argument: Array) -> Array:

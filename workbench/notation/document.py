@@ -13,7 +13,7 @@ from workbench.calculus.dimensions import Dimension, Shape
 from workbench.calculus.expressions import Expression, size
 from workbench.calculus.layout import Layout
 from workbench.calculus.local_derivatives import LOCAL
-from workbench.notation.text import symbol_text
+from workbench.notation.text import dimension_text
 
 RESULTS = "Results"
 
@@ -200,11 +200,9 @@ def shape_text(shape: Shape) -> str:
     'm₁×1'
     """
 
-    def one(dimension_names: Sequence[str], factor: int) -> str:
-        parts = [] if factor == 1 and dimension_names else [str(factor)]
-        return "·".join([*parts, *(symbol_text(n) for n in dimension_names)])
-
-    return "×".join(one(dimension.names, dimension.factor) for dimension in shape)
+    return "×".join(
+        f"({shown})" if "+" in shown else shown for shown in map(dimension_text, shape)
+    )
 
 
 def closing(derivation: Derivation) -> Sentence:

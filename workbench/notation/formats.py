@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import Any
 
 from workbench.calculus.derivation import Check, Derivation, Step, variable_of
+from workbench.calculus.dimensions import SCALAR
 from workbench.calculus.expressions import Expression
 from workbench.notation.document import Document, Line, Section, Sentence, shape_text
 from workbench.notation.latex import latex
@@ -73,7 +74,7 @@ def _remark(line: Line, reasons: bool) -> str:
 
 
 def _is_scalar(line: Line) -> bool:
-    return not any(dimension.names for dimension in line.shape)
+    return line.shape == SCALAR
 
 
 _PREAMBLE = r"""\documentclass[11pt]{article}

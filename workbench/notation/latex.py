@@ -17,6 +17,8 @@ _SPECIAL = {
     "min": r"\min",
     "sum": r"\operatorname{sum}",
     "vec": r"\operatorname{vec}",
+    "trace": r"\operatorname{tr}",
+    "det": r"\det",
 }
 
 
@@ -58,6 +60,26 @@ class LatexRenderer(Renderer):
 
     def transposed(self, base: str) -> str:
         return base + r"^{\top}"
+
+    def inverted(self, base: str, transposed: bool) -> str:
+        return base + (r"^{-\top}" if transposed else "^{-1}")
+
+    def norm(self, inner: str) -> str:
+        return rf"\left\lVert {inner} \right\rVert"
+
+    def hadamard_power(self, base: str, exponent: Fraction) -> Piece:
+        return Piece(rf"{base}^{{\odot {exponent}}}", POWER)
+
+    def stack(self, parts: Sequence[str], vertical: bool) -> str:
+        between = r" \\ " if vertical else " & "
+        return rf"\begin{{bmatrix}} {between.join(parts)} \end{{bmatrix}}"
+
+    def part(self, base: str, ranges: Sequence[str]) -> str:
+        inside = r",\,".join(ranges)
+        return rf"{base}_{{[{inside}]}}"
+
+    def commutation_matrix(self, rows: str, columns: str) -> str:
+        return f"K_{{{rows},{columns}}}"
 
     def exponential(self, exponent: Expression) -> Piece:
         return Piece(f"e^{{{self.render(exponent)}}}", POWER)

@@ -9,9 +9,10 @@ from re import fullmatch
 from typing import NamedTuple
 
 from workbench.calculus.algebra import multiply, power, split_coefficient
-from workbench.calculus.dimensions import Dimension
+from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, number
 from workbench.calculus.functions import ABS, EXP, Function
+from workbench.calculus.matrices import transpose
 
 SUM, PRODUCT, PREFIX, POWER, ATOM = range(5)
 """How tightly a piece of mathematics holds together, loosest first."""
@@ -101,6 +102,30 @@ class Renderer(ABC):
         """A transpose."""
 
     @abstractmethod
+    def inverted(self, base: str, transposed: bool) -> str:
+        """An inverse, or its transpose."""
+
+    @abstractmethod
+    def norm(self, inner: str) -> str:
+        """The square root of the sum of squares."""
+
+    @abstractmethod
+    def hadamard_power(self, base: str, exponent: Fraction) -> Piece:
+        """An elementwise power of a square matrix, which is not the matrix's own power."""
+
+    @abstractmethod
+    def stack(self, parts: Sequence[str], vertical: bool) -> str:
+        """Matrices above or beside each other."""
+
+    @abstractmethod
+    def part(self, base: str, ranges: Sequence[str]) -> str:
+        """A block: the rows and columns of a matrix in these ranges, counted from 1."""
+
+    @abstractmethod
+    def commutation_matrix(self, rows: str, columns: str) -> str:
+        """The matrix K that takes vec(A) to vec(Aᵀ)."""
+
+    @abstractmethod
     def exponential(self, exponent: Expression) -> Piece:
         """A power of e."""
 
@@ -134,7 +159,8 @@ class Renderer(ABC):
 
     @abstractmethod
     def special(self, what: str, detail: str = "") -> str:
-        """A sign with a look of its own: ones, identity, absolute, max, min, sum, vec, at_least."""
+        """A sign with a look of its own: ones, identity, absolute, max, min, sum, vec, at_least,
+        trace, det."""
 
     # operations
 
@@ -153,9 +179,18 @@ class Renderer(ABC):
 
     def _size(self, node: Expression) -> Piece:
         assert isinstance(node.data, Dimension)
-        factor = [] if node.data.factor == 1 else [str(node.data.factor)]
-        names = [*factor, *(self.name(name) for name in node.data.names)]
-        return Piece(self.product_sign.join(names), ATOM if len(names) == 1 else PRODUCT)
+        return self.dimension(node.data)
+
+    def dimension(self, dimension: Dimension) -> Piece:
+        """A size, as in a mean over `m` entries."""
+        products = [
+            [*([] if names and count == 1 else [str(count)]), *map(self.name, names)]
+            for names, count in dimension.terms
+        ]
+        if len(products) > 1:
+            return Piece(" + ".join(map(self.product_sign.join, products)), SUM)
+        (factors,) = products or [["0"]]
+        return Piece(self.product_sign.join(factors), ATOM if len(factors) == 1 else PRODUCT)
 
     def _zero(self, node: Expression) -> Piece:
         return Piece("0", ATOM)
@@ -164,14 +199,13 @@ class Renderer(ABC):
         one = self.special("ones")
         if node.is_column:
             return Piece(one, ATOM)
-        if not node.shape[0].names:
+        if node.shape[0] == ONE:
             return Piece(self.transposed(one), POWER)
         return Piece(one + self.product_sign + self.transposed(one), PRODUCT)
 
     def _identity(self, node: Expression) -> Piece:
-        dimension = node.shape[0]
-        names = "".join(self.name(name) for name in dimension.names)
-        return Piece(self.special("identity", names), ATOM)
+        shown = self.dimension(node.shape[0]).text
+        return Piece(self.special("identity", shown), ATOM)
 
     def _add(self, node: Expression) -> Piece:
         text = ""
@@ -258,8 +292,18 @@ class Renderer(ABC):
         if exponent < 0:
             positive = self.piece(power(inner, -exponent))
             return self.quotient(Piece("1", ATOM), positive, not node.is_scalar)
+        squared = _root_of_norm(inner)
+        if squared is not None and exponent.denominator == 2:
+            norm = self.norm(self.render(squared))
+            return (
+                Piece(norm, ATOM)
+                if exponent.numerator == 1
+                else self.superscript(norm, 2 * exponent)
+            )
         if exponent == Fraction(1, 2):
             return self.root(self.render(inner))
+        if not node.is_scalar and node.shape[0] is node.shape[1]:
+            return self.hadamard_power(self.held(inner, ATOM), exponent)
         return self.superscript(self.held(inner, ATOM), exponent)
 
     def _matmul(self, node: Expression) -> Piece:
@@ -270,7 +314,41 @@ class Renderer(ABC):
         return Piece(self.product_sign.join(texts), PRODUCT)
 
     def _transpose(self, node: Expression) -> Piece:
+        if node.arguments[0].operation == "inverse":
+            return Piece(self.inverted(self._base(node.arguments[0]), transposed=True), POWER)
         return Piece(self.transposed(self.held(node.arguments[0], ATOM)), POWER)
+
+    def _inverse(self, node: Expression) -> Piece:
+        return Piece(self.inverted(self._base(node), transposed=False), POWER)
+
+    def _base(self, node: Expression) -> str:
+        return self.held(node.arguments[0], ATOM)
+
+    def _vstack(self, node: Expression) -> Piece:
+        return Piece(self.stack(list(map(self.render, node.arguments)), vertical=True), ATOM)
+
+    def _hstack(self, node: Expression) -> Piece:
+        return Piece(self.stack(list(map(self.render, node.arguments)), vertical=False), ATOM)
+
+    def _block(self, node: Expression) -> Piece:
+        assert isinstance(node.data, tuple)
+        ranges = []
+        for place, start in enumerate(node.data):
+            length, whole = node.shape[place], node.arguments[0].shape[place]
+            first, last = self.dimension(start + ONE).text, self.dimension(start + length).text
+            ranges.append(":" if length is whole else f"{first}:{last}")
+        return Piece(self.part(self.held(node.arguments[0], ATOM), ranges), ATOM)
+
+    def _commutation(self, node: Expression) -> Piece:
+        assert isinstance(node.data, tuple)
+        rows, columns = (self.dimension(dimension).text for dimension in node.data)
+        return Piece(self.commutation_matrix(rows, columns), ATOM)
+
+    def _trace(self, node: Expression) -> Piece:
+        return Piece(self.call(self.special("trace"), self.render(node.arguments[0])), ATOM)
+
+    def _det(self, node: Expression) -> Piece:
+        return Piece(self.call(self.special("det"), self.render(node.arguments[0])), ATOM)
 
     def _kron(self, node: Expression) -> Piece:
         text = self.kron_sign.join(self.held(factor, POWER) for factor in node.arguments)
@@ -310,6 +388,9 @@ class Renderer(ABC):
         return Piece(self.call(self.special("min"), inner), ATOM)
 
     def _sum(self, node: Expression) -> Piece:
+        squared = _root_of_norm(node)
+        if squared is not None:
+            return self.superscript(self.norm(self.render(squared)), Fraction(2))
         return Piece(self.call(self.special("sum"), self.render(node.arguments[0])), ATOM)
 
     def _jacobian(self, node: Expression) -> Piece:
@@ -348,6 +429,17 @@ class Renderer(ABC):
 def _exponent(node: Expression) -> Fraction:
     assert isinstance(node.data, Fraction)
     return node.data
+
+
+def _root_of_norm(node: Expression) -> Expression | None:
+    """The A of ‖A‖², written as the sum of the squares of its entries or as xᵀ x."""
+    inner = node.arguments[0] if node.arguments else node
+    if node.operation == "sum" and inner.operation == "power" and inner.data == Fraction(2):
+        return inner.arguments[0]
+    if node.operation == "matmul" and node.is_scalar and len(node.arguments) == 2:
+        left, right = node.arguments
+        return right if left is transpose(right) else None
+    return None
 
 
 def _is_plain_reciprocal(factor: Expression) -> bool:

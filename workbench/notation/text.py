@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
 from workbench.notation.render import ATOM, POWER, PREFIX, PRODUCT, Piece, Renderer, split_name
@@ -13,7 +14,16 @@ _SUBSCRIPTS = str.maketrans("0123456789aijklmnst", "₀₁₂₃₄₅₆₇₈�
 _SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
 _LETTERS = {"delta": "δ", "Delta": "Δ", "pi": "π"}
 _VULGAR = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾"}
-_SPECIAL = {"ones": "𝟏", "at_least": "≥", "max": "max", "min": "min", "sum": "sum", "vec": "vec"}
+_SPECIAL = {
+    "ones": "𝟏",
+    "at_least": "≥",
+    "max": "max",
+    "min": "min",
+    "sum": "sum",
+    "vec": "vec",
+    "trace": "tr",
+    "det": "det",
+}
 
 
 class TextRenderer(Renderer):
@@ -45,6 +55,24 @@ class TextRenderer(Renderer):
 
     def transposed(self, base: str) -> str:
         return base + "ᵀ"
+
+    def inverted(self, base: str, transposed: bool) -> str:
+        return base + ("⁻ᵀ" if transposed else "⁻¹")
+
+    def norm(self, inner: str) -> str:
+        return f"‖{inner}‖"
+
+    def hadamard_power(self, base: str, exponent: Fraction) -> Piece:
+        return Piece(f"{base}^⊙{str(exponent).translate(_SUPERSCRIPTS)}", POWER)
+
+    def stack(self, parts: Sequence[str], vertical: bool) -> str:
+        return f"[{('; ' if vertical else ', ').join(parts)}]"
+
+    def part(self, base: str, ranges: Sequence[str]) -> str:
+        return f"{base}[{', '.join(ranges)}]"
+
+    def commutation_matrix(self, rows: str, columns: str) -> str:
+        return f"K({rows}, {columns})"
 
     def exponential(self, exponent: Expression) -> Piece:
         piece = self.piece(exponent)
@@ -95,6 +123,18 @@ def text(expression: Expression) -> str:
     '(1 + z)²'
     """
     return _RENDERER.render(expression)
+
+
+def dimension_text(dimension: Dimension) -> str:
+    """A dimension as it is shown.
+
+    >>> dimension_text(Dimension.named("m_1") * Dimension.named("n") + Dimension.number(2))
+    '2 + m₁·n'
+    """
+    return " + ".join(
+        "·".join([*([] if names and count == 1 else [str(count)]), *map(symbol_text, names)])
+        for names, count in dimension.terms
+    )
 
 
 def symbol_text(name: str) -> str:

@@ -40,7 +40,7 @@ NEARBY = 1e-9
 COLUMN_LENGTH = 3
 """A function of a whole column is drawn for its first entry, the others being zero."""
 
-_ROWS, _SAMPLES = Dimension(COLUMN_LENGTH), Dimension.named("samples")
+_ROWS, _SAMPLES = Dimension.number(COLUMN_LENGTH), Dimension.named("samples")
 _COLUMNS = symbol("Z", Kind.VARIABLE, (_ROWS, _SAMPLES))
 _GRADIENT = symbol("G", Kind.GRADIENT, (_ROWS, _SAMPLES))
 
