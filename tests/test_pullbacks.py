@@ -68,7 +68,7 @@ EXAMPLES: dict[str, list[Expression]] = {
     "det": [matrices.det(S)],
     "trace": [matrices.trace(S)],
     "kron": [matrices.kron(A, C), matrices.kron(X, A), matrices.kron(A, X, D)],
-    "vstack": [blocks.vstack(A, B), blocks.vstack(C, S_BY_P, C)],
+    "vstack": [blocks.vstack(A, B), blocks.vstack(C, S_BY_P)],
     "hstack": [blocks.hstack(A, B), blocks.hstack(A, X_TALL, B)],
     "block": [blocks.block(STACKED, N, N, M, P), blocks.block(STACKED, N, N, blocks.ZERO, M + P)],
 }
