@@ -18,6 +18,7 @@ def vstack(*parts: Expression) -> Expression:
     ShapeError
         If they do not have equally many columns.
 
+    >>> from workbench.calculus.dimensions import ONE
     >>> from workbench.calculus.expressions import ones
     >>> m, n = Dimension.named("m"), Dimension.named("n")
     >>> vstack(ones((m, ONE)), ones((n, ONE))).shape
@@ -89,6 +90,7 @@ def block(
 ) -> Expression:
     """The contiguous part of a matrix that starts after some rows and columns.
 
+    >>> from workbench.calculus.dimensions import ONE
     >>> from workbench.calculus.expressions import Kind, symbol
     >>> m, n = Dimension.named("m"), Dimension.named("n")
     >>> u, v = symbol("u", Kind.INPUT, (m, ONE)), symbol("v", Kind.INPUT, (n, ONE))

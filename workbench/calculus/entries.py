@@ -6,9 +6,11 @@ tensor such as ∂z/∂W) and proves what it can: `∂z⁽ʲ⁾/∂x⁽ⁱ⁾ = 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from itertools import product
 
 from workbench.calculus.algebra import add, is_zero, multiply
+from workbench.calculus.blocks import ZERO
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
@@ -21,12 +23,40 @@ from workbench.calculus.expressions import (
     walk,
 )
 from workbench.calculus.functions import Function
+from workbench.calculus.indices import (
+    Index,
+    Names,
+    Place,
+    Position,
+    SplitError,
+    digits,
+    index_of,
+    moved,
+    names_in,
+    pairs,
+    renamed,
+    within,
+)
 from workbench.calculus.matrices import diag, matmul, transpose
 from workbench.calculus.pullbacks import gradients
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.errors import InputError
 
 Indices = tuple[str, ...]
+INDEXED = ("entry", "delta")
+ENTRYWISE = frozenset(
+    (
+        "add",
+        "multiply",
+        "power",
+        "apply",
+        "where",
+        "greater",
+        "greater_equal",
+        "maximum",
+        "minimum",
+    )
+)
 
 
 def entry(matrix: Expression, *indices: str) -> Expression:
@@ -72,14 +102,14 @@ def plain_sum(index: str, dimension: Dimension, body: Expression) -> Expression:
 
 
 def _indices(node: Expression) -> Indices:
-    return node.data if isinstance(node.data, tuple) and node.operation != "index_sum" else ()
+    return node.data if isinstance(node.data, tuple) and node.operation in INDEXED else ()
 
 
 def uses(expression: Expression, index: str) -> bool:
     """Whether an index occurs in an expression."""
     return any(
-        index in _indices(node)
-        if node.operation in ("entry", "delta")
+        any(index in names_in(place) for place in _indices(node))
+        if node.operation in INDEXED
         else node.operation == "jacobian" and any(uses(part, index) for part in _pair(node))
         for node in walk(expression)
     )
@@ -95,8 +125,8 @@ def rename(expression: Expression, old: str, new: str) -> Expression:
     """The same expression with one index for another."""
 
     def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
-        if node.operation in ("entry", "delta"):
-            indices = tuple(new if name == old else name for name in _indices(node))
+        if node.operation in INDEXED:
+            indices = tuple(renamed(index, {old: new}) for index in _indices(node))
             if node.operation == "delta":
                 return delta(*indices)
             return entry(node.arguments[0], *indices)
@@ -113,56 +143,193 @@ def by_entries(expression: Expression, indices: Indices, fresh: str = "klmn") ->
     Parameters
     ----------
     indices : one index for a column, two for a matrix, none for a scalar.
-    fresh : names for the indices that products sum over.
+    fresh : letters for the indices that products sum over.
 
     Raises
     ------
     InputError
-        If an operation has no form by entries.
+        If an operation has no form by entries, or only with a pair of indices for a given one.
+
+    >>> from workbench.calculus.expressions import Kind, symbol
+    >>> m, n = Dimension.named("m"), Dimension.named("n")
+    >>> A, x = symbol("A", Kind.INPUT, (m, n)), symbol("x", Kind.INPUT, (n, ONE))
+    >>> by_entries(matmul(A, x), ("i",)).data
+    ('k', n)
     """
-    if expression.is_scalar and expression.operation not in ("matmul", "sum"):
-        if not expression.arguments:
-            return expression
-        return rebuild(
-            expression, tuple(by_entries(part, (), fresh) for part in expression.arguments)
-        )
+    names = Names(frozenset(indices), fresh, reuse=True)
     row, column = _row_column(expression.shape, indices)
-    match expression.operation:
-        case "symbol" | "jacobian":
-            return entry(expression, *indices)
-        case "ones":
-            return number(1)
-        case "identity":
-            return delta(row, column)
-        case "transpose":
-            return by_entries(
-                expression.arguments[0],
-                _kept(expression.arguments[0].shape, column, row),
-                fresh,
-            )
-        case "diag":
-            inner = by_entries(expression.arguments[0], (row,), fresh)
-            return multiply(delta(row, column), inner)
-        case "matmul":
-            return _product_entries(expression, row, column, fresh)
-        case "sum":
-            inner = expression.arguments[0]
-            names = fresh[0] if inner.is_column else fresh[:2]
-            body = by_entries(inner, tuple(names), fresh[len(names) :])
-            for name, dimension in zip(reversed(names), reversed(inner.shape), strict=False):
-                body = index_sum(name, dimension, body)
-            return body
-        case "apply" if isinstance(expression.data, Function) and expression.data.columnwise:
-            return entry(expression, *indices)
-        case "add" | "multiply" | "power" | "apply" | "where" | "greater" | "maximum" | "minimum":
-            return rebuild(
+    while True:
+        names.back_to(0)
+        try:
+            return Writing(names, is_paired=False).entry(
                 expression,
-                tuple(
-                    by_entries(part, () if part.is_scalar else indices, fresh)
-                    for part in expression.arguments
+                *(
+                    (Place(name, dimension, ZERO, dimension),) if name else ()
+                    for name, dimension in zip((row, column), expression.shape, strict=True)
                 ),
             )
-    raise InputError(f"{expression.operation} has no form by entries")
+        except SplitError as demand:
+            if demand.name in indices:
+                message = f"index {demand.name} stands for several: {expression!r}"
+                raise InputError(f"{message} has no form by single indices") from None
+            names.split(demand)
+
+
+class Writing:
+    """Writes entries at positions.
+
+    Parameters
+    ----------
+    names : names for the indices that are summed over.
+    contracts : whether a sum over a δ is replaced by its one term.
+    is_paired : whether entries of symbols may have pairs of indices and such.
+    """
+
+    def __init__(self, names: Names, *, contracts: bool = True, is_paired: bool = True) -> None:
+        self.names = names
+        self.is_paired = is_paired
+        self._sum = index_sum if contracts else plain_sum
+
+    def entry(self, expression: Expression, row: Position, column: Position) -> Expression:
+        """The entry in a row and a column.
+
+        Raises
+        ------
+        SplitError
+            If an index has to be written by others first.
+        InputError
+            If an operation has no form by entries.
+        """
+        arguments = expression.arguments
+        match expression.operation:
+            case "number" | "constant" | "size" | "det" | "entry" | "delta" | "index_sum":
+                return expression
+            case "symbol" | "jacobian" | "inverse":
+                return self._opaque(expression, row, column)
+            case "ones":
+                return number(1)
+            case "zero":
+                return number(0)
+            case "identity":
+                return _delta(row, column)
+            case "transpose":
+                return self.entry(arguments[0], column, row)
+            case "diag":
+                return multiply(_delta(row, column), self.entry(arguments[0], row, ()))
+            case "diagonal":
+                return self.entry(arguments[0], row, row)
+            case "matmul":
+                return self._product(expression, row, column)
+            case "sum" | "trace":
+                return self._total(expression)
+            case "vec":
+                inner = arguments[0].shape
+                second, first = digits(row, (inner[1], inner[0]))
+                return self.entry(arguments[0], first, second)
+            case "devec":
+                return self._opaque_or(expression, row, column)
+            case "kron":
+                rows = digits(row, [factor.shape[0] for factor in arguments])
+                columns = digits(column, [factor.shape[1] for factor in arguments])
+                return self._all_of(expression, rows, columns)
+            case "commutation":
+                return _commutation_entry(expression, row, column)
+            case "vstack":
+                place, inside = within(row, [part.shape[0] for part in arguments])
+                return self.entry(arguments[place], inside, column)
+            case "hstack":
+                place, inside = within(column, [part.shape[1] for part in arguments])
+                return self.entry(arguments[place], row, inside)
+            case "block":
+                return self.entry(arguments[0], *_in_whole(expression, row, column))
+            case "apply" if isinstance(expression.data, Function) and expression.data.columnwise:
+                return self._opaque(expression, row, column)
+            case operation if operation in ENTRYWISE:
+                return self._elementwise(expression, row, column)
+        raise InputError(f"{expression.operation} has no form by entries")
+
+    def _opaque(self, matrix: Expression, row: Position, column: Position) -> Expression:
+        indices = tuple(index_of(position) for position in (row, column) if position)
+        if not self.is_paired and any(isinstance(index, Index) for index in indices):
+            raise InputError(f"an entry of {matrix!r} has no single indices")
+        if len(indices) < sum(dimension is not ONE for dimension in matrix.shape):
+            raise InputError(f"an entry of {matrix!r} lacks an index")
+        return entry(matrix, *indices)
+
+    def _opaque_or(self, devec: Expression, row: Position, column: Position) -> Expression:
+        """An entry of devec(v): of v itself where a pair of indices may be written."""
+        inner = devec.arguments[0]
+        if not self.is_paired and inner.operation in ("symbol", "jacobian"):
+            return self._opaque(devec, row, column)
+        return self.entry(inner, column + row, ())
+
+    def _elementwise(self, node: Expression, row: Position, column: Position) -> Expression:
+        count = len(node.arguments)
+        return self._all_of(node, [row] * count, [column] * count)
+
+    def _all_of(
+        self, node: Expression, rows: Sequence[Position], columns: Sequence[Position]
+    ) -> Expression:
+        """The operation on entries of the arguments; an entry of A ⊗ B is a product of entries."""
+        parts = []
+        mark = self.names.mark
+        for part, row, column in zip(node.arguments, rows, columns, strict=True):
+            if self.names.reuse:
+                self.names.back_to(mark)
+            parts.append(self.entry(part, *(((), ()) if part.is_scalar else (row, column))))
+        return multiply(*parts) if node.operation == "kron" else rebuild(node, tuple(parts))
+
+    def _product(self, node: Expression, row: Position, column: Position) -> Expression:
+        factors = node.arguments
+        inner = [factor.shape[1] for factor in factors[:-1]]
+        names = [self.names.new() for _ in inner]
+        terms = []
+        for chosen in product(*map(self.names.positions, names, inner)):
+            ends = (row, *chosen, column)
+            rows, columns = ends[:-1], ends[1:]
+            parts = [self.entry(*part) for part in zip(factors, rows, columns, strict=True)]
+            terms.append(self._summed(chosen, multiply(*parts)))
+        return add(*terms)
+
+    def _total(self, node: Expression) -> Expression:
+        inner = node.arguments[0]
+        dimensions = inner.shape if node.operation == "sum" else inner.shape[:1]
+        names = [self.names.new() if d is not ONE else "" for d in dimensions]
+        terms = []
+        for chosen in product(*map(self.names.positions, names, dimensions)):
+            places = chosen if node.operation == "sum" else chosen * 2
+            terms.append(self._summed(chosen, self.entry(inner, *places)))
+        return add(*terms)
+
+    def _summed(self, positions: Sequence[Position], body: Expression) -> Expression:
+        for position in reversed(positions):
+            for place in reversed(position):
+                if place.name:
+                    body = self._sum(place.name, place.dimension, body)
+        return body
+
+
+def _delta(left: Position, right: Position) -> Expression:
+    found = pairs(left, right)
+    return number(0) if found is None else multiply(number(1), *(delta(*pair) for pair in found))
+
+
+def _commutation_entry(node: Expression, row: Position, column: Position) -> Expression:
+    """K takes the entry (i, j) of A from place (j, i) of vec(A) to place (i, j) of vec(Aᵀ)."""
+    assert isinstance(node.data, tuple)
+    rows, columns = node.data
+    first, second = digits(row, (rows, columns))
+    behind, before = digits(column, (columns, rows))
+    return multiply(_delta(first, before), _delta(second, behind))
+
+
+def _in_whole(block: Expression, row: Position, column: Position) -> list[Position]:
+    assert isinstance(block.data, tuple)
+    whole = block.arguments[0].shape
+    return [
+        moved(position, block.shape[axis], block.data[axis], whole[axis])
+        for axis, position in enumerate((row, column))
+    ]
 
 
 def _row_column(shape: Shape, indices: Indices) -> tuple[str, str]:
@@ -170,29 +337,6 @@ def _row_column(shape: Shape, indices: Indices) -> tuple[str, str]:
     row = next(names) if shape[0] != ONE else ""
     column = next(names) if shape[1] != ONE else ""
     return row, column
-
-
-def _kept(shape: Shape, row: str, column: str) -> Indices:
-    kept = (row if shape[0] != ONE else "", column if shape[1] != ONE else "")
-    return tuple(name for name in kept if name)
-
-
-def _product_entries(expression: Expression, row: str, column: str, fresh: str) -> Expression:
-    factors = expression.arguments
-    inner = [factor.shape[1] for factor in factors[:-1]]
-    names = [fresh[place] if d != ONE else "" for place, d in enumerate(inner)]
-    rest = fresh[len(inner) :]
-    ends = [row, *names, column]
-    body = multiply(
-        *(
-            by_entries(factor, _kept(factor.shape, ends[place], ends[place + 1]), rest)
-            for place, factor in enumerate(factors)
-        )
-    )
-    for name, dimension in zip(names, inner, strict=True):
-        if name:
-            body = index_sum(name, dimension, body)
-    return body
 
 
 def differentiate_entry(

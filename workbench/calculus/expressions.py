@@ -6,12 +6,13 @@ are checked when a node is built, so an ill-shaped formula cannot exist. The con
 numbers are collected, ones and zeros vanish); this module only holds the node and its leaves.
 
 Two expressions that are built alike are the same object. Two that differ only in the order of
-commuting operands are different objects (people care about the order) of equal `form`.
+commuting operands, or in the way a trace or an inner product is turned, are different objects
+(people care about the order) of equal `form`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -36,10 +37,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A name with its kind; `W1` is shown as W₁."""
+    """A name with its kind; `W1` is shown as W₁. A symmetric matrix is its own transpose."""
 
     name: str
     kind: Kind
+    symmetric: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -55,7 +57,8 @@ class Expression:
     arguments : the operands.
     data : what else defines the node (a number, a symbol, a function …).
     shape : rows and columns.
-    form : equal for two expressions that differ only in the order of commuting operands.
+    form : equal for two expressions that differ only in the order of commuting operands, in the
+        factor that a trace starts with, or in which way round an inner product stands.
     """
 
     operation: str
@@ -104,15 +107,26 @@ _forms: dict[Hashable, int] = {}
 
 
 def make(
-    operation: str, arguments: tuple[Expression, ...], data: Hashable, shape: Shape
+    operation: str,
+    arguments: tuple[Expression, ...],
+    data: Hashable,
+    shape: Shape,
+    alike: Iterable[tuple[Expression, ...]] = (),
 ) -> Expression:
-    """The one node of this operation on these arguments (hash-consing)."""
+    """The one node of this operation on these arguments (hash-consing).
+
+    Parameters
+    ----------
+    alike : other arguments that give the same value, as the turns of a trace do; all have one form.
+    """
     key = (operation, arguments, data, shape)
     node = _nodes.get(key)
     if node is None:
         children = [argument.form for argument in arguments]
         if operation in COMMUTATIVE:
             children.sort()
+        for others in alike:
+            children = min(children, [argument.form for argument in others])
         form = _forms.setdefault((operation, tuple(children), data, shape), len(_forms))
         node = Expression(operation, arguments, data, shape, form)
         _nodes[key] = node
@@ -128,9 +142,11 @@ def number(value: int | Fraction) -> Expression:
     return make("number", (), Fraction(value), SCALAR)
 
 
-def symbol(name: str, kind: Kind, shape: Shape = SCALAR) -> Expression:
+def symbol(
+    name: str, kind: Kind, shape: Shape = SCALAR, *, symmetric: bool = False
+) -> Expression:
     """A named quantity."""
-    return make("symbol", (), Symbol(name, kind), shape)
+    return make("symbol", (), Symbol(name, kind, symmetric), shape)
 
 
 def constant(name: str) -> Expression:

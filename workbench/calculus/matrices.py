@@ -74,6 +74,9 @@ def _product(chain: tuple[Expression, ...], shape: Shape) -> Expression:
         return total(matmul(*chain[1:]))
     if len(chain) == 2 and chain[0].operation == "ones" and chain[1].operation == "ones":
         return multiply(size(chain[0].shape[1]), ones(shape))
+    if shape == SCALAR:
+        turned = tuple(transpose(factor) for factor in reversed(chain))
+        return make("matmul", chain, None, shape, [turned])
     return make("matmul", chain, None, shape)
 
 
@@ -88,6 +91,13 @@ def _append(chain: list[Expression], matrix: Expression) -> None:
             matrix = vec(transpose(inner))
     if chain and chain[-1].operation == "identity":
         chain[-1] = matrix
+    elif before is not None and before.operation == "ones" and matrix.operation == "diag":
+        chain[-1:] = [ones((before.shape[0], ONE))] * (before.shape[0] is not ONE)
+        chain.append(transpose(matrix.arguments[0]))
+    elif before is not None and before.operation == "diag" and matrix.operation == "ones":
+        chain[-1] = before.arguments[0]
+        if not matrix.is_column:
+            chain.append(ones((ONE, matrix.shape[1])))
     elif chain and chain[-1].operation == "diag" and matrix.operation == "diag":
         merged = multiply(chain.pop().arguments[0], matrix.arguments[0])
         chain.append(diag(merged))
@@ -133,6 +143,8 @@ def transpose(expression: Expression) -> Expression:
         case "transpose":
             return arguments[0]
         case "identity" | "diag":
+            return expression
+        case "symbol" if expression.symbol.symmetric:
             return expression
         case "ones" | "zero":
             return make(expression.operation, (), None, (columns, rows))
@@ -192,6 +204,8 @@ def total(expression: Expression) -> Expression:
         return multiply(*scalars, total(matrix))
     if expression.operation in ("transpose", "vec", "devec", "diag"):
         return total(expression.arguments[0])
+    if expression.operation == "kron":
+        return multiply(*map(total, expression.arguments))
     is_row_of_sums = expression.operation == "matmul" and expression.shape[0] == ONE
     if is_row_of_sums and expression.arguments[0].operation == "ones":
         return total(matmul(*expression.arguments[1:]))
@@ -376,6 +390,8 @@ def trace(matrix: Expression) -> Expression:
             return add(*(trace(spread(term, matrix.shape)) for term in matrix.arguments))
         case "matmul":
             return _trace_of_product(matrix)
+        case "kron" if all(_is_square(factor) for factor in matrix.arguments):
+            return multiply(*map(trace, matrix.arguments))
     scalars, rest = split_scalars(matrix)
     if scalars and rest is not None:
         return multiply(*scalars, trace(rest))
@@ -391,7 +407,10 @@ def _trace_of_product(product: Expression) -> Expression:
     turned = matmul(factors[-1], *factors[:-1])
     if turned.operation != "matmul" or len(turned.arguments) < len(factors):
         return trace(turned)
-    return make("trace", (product,), None, SCALAR)
+    turns = [factors[place:] + factors[:place] for place in range(len(factors))]
+    turns += [tuple(transpose(factor) for factor in reversed(turn)) for turn in turns]
+    alike = [(_product(turn, (turn[0].shape[0], turn[-1].shape[1])),) for turn in turns]
+    return make("trace", (product,), None, SCALAR, alike)
 
 
 def _is_square(matrix: Expression) -> bool:

@@ -29,7 +29,6 @@ from workbench.calculus.expressions import (
     Expression,
     Kind,
     identity,
-    make,
     number,
     ones,
     symbol,
@@ -250,13 +249,13 @@ def accumulate(
     for node in reversed(order):
         if node not in needed or node not in contributions or node in targets:
             continue
-        gradient = add(*contributions[node])
+        gradient = add(*reversed(contributions[node]))
         for index, argument in enumerate(node.arguments):
             if argument in needed:
                 part = pullback(node, index, gradient)
                 if not is_zero(part):
                     contributions.setdefault(argument, []).append(part)
     return tuple(
-        add(*contributions[target]) if target in contributions else zero(target.shape)
+        add(*reversed(contributions[target])) if target in contributions else zero(target.shape)
         for target in targets
     )

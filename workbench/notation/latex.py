@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
+from workbench.notation.greek import GREEK
 from workbench.notation.render import ATOM, POWER, PRODUCT, SUM, Piece, Renderer, split_name
 
-_LETTERS = {"delta": r"\delta", "Delta": r"\Delta", "pi": r"\pi"}
 _SPECIAL = {
     "ones": r"\mathbf{1}",
     "at_least": r"\ge",
@@ -37,7 +37,7 @@ class LatexRenderer(Renderer):
 
     def name(self, name: str) -> str:
         letter, subscript = split_name(name)
-        shown = _LETTERS.get(letter, letter)
+        shown = f"\\{letter}" if letter in GREEK else letter
         return f"{shown}_{{{subscript}}}" if subscript else shown
 
     def fraction_number(self, value: Fraction) -> Piece:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import groupby
 from re import fullmatch
 from typing import NamedTuple
 
@@ -230,11 +231,12 @@ class Renderer(ABC):
         matrices: list[Expression] = []
         for factor in node.arguments:
             (scalars if factor.is_scalar else matrices).append(factor)
-        if matrices and scalars and all(map(_is_plain_reciprocal, scalars)):
-            below = [power(factor.arguments[0], -_exponent(factor)) for factor in scalars]
-            top = self._quotient_of(matrices, elementwise=True)
-            return self.quotient(top, self._product_of(below, False), False)
-        front = self._quotient_of(scalars, elementwise=False) if scalars else None
+        divisors = [factor for factor in scalars if _is_plain_reciprocal(factor)]
+        if matrices and divisors:
+            below = [power(factor.arguments[0], -_exponent(factor)) for factor in divisors]
+            top = multiply(*(factor for factor in node.arguments if factor not in divisors))
+            return self.quotient(self.piece(top), self._product_of(below, False), False)
+        front = self._quotient_of(scalars, False, followed=bool(matrices)) if scalars else None
         if not matrices:
             assert front is not None
             return front
@@ -253,8 +255,10 @@ class Renderer(ABC):
     def _divides(self, factors: Sequence[Expression]) -> bool:
         return any(_is_reciprocal(factor) for factor in factors)
 
-    def _quotient_of(self, factors: Sequence[Expression], elementwise: bool) -> Piece:
-        """Factors with negative powers go below the line."""
+    def _quotient_of(
+        self, factors: Sequence[Expression], elementwise: bool, *, followed: bool = False
+    ) -> Piece:
+        """Factors with negative powers go below the line; `followed` by more factors or not."""
         above = [factor for factor in factors if not _is_reciprocal(factor)]
         below = [power(f.arguments[0], -_exponent(f)) for f in factors if _is_reciprocal(f)]
         fractions = [f.number for f in above if f.number is not None]
@@ -264,13 +268,17 @@ class Renderer(ABC):
                 above.insert(0, number(fractions[0].numerator))
             if fractions[0].denominator != 1:
                 below.insert(0, number(fractions[0].denominator))
-        top = self._product_of(above, elementwise) if above else Piece("1", ATOM)
+        open_end = not followed or bool(below)
+        top = self._product_of(above, elementwise, open_end) if above else Piece("1", ATOM)
         if not below:
             return top
         return self.quotient(top, self._product_of(below, elementwise), elementwise)
 
-    def _product_of(self, factors: Sequence[Expression], elementwise: bool) -> Piece:
-        if len(factors) == 1:
+    def _product_of(
+        self, factors: Sequence[Expression], elementwise: bool, open_end: bool = True
+    ) -> Piece:
+        """Factors side by side; at an open end a matrix product needs no parentheses."""
+        if len(factors) == 1 and (open_end or factors[0].operation != "matmul"):
             return self.piece(factors[0])
         sign = self.hadamard_sign if elementwise else self.product_sign
         if any(factor.operation == "jacobian" for factor in factors) and not elementwise:
@@ -279,7 +287,8 @@ class Renderer(ABC):
         texts = []
         for place, factor in enumerate(factors):
             piece = self.piece(factor)
-            if factor.operation == "matmul" and place == len(factors) - 1 and not elementwise:
+            is_last = open_end and place == len(factors) - 1
+            if factor.operation == "matmul" and is_last and not elementwise:
                 texts.append(piece.text)
                 continue
             loose = piece.level < level or factor.operation in ("multiply", "matmul", "kron")
@@ -308,8 +317,10 @@ class Renderer(ABC):
 
     def _matmul(self, node: Expression) -> Piece:
         texts = []
-        for factor in node.arguments:
-            piece = self.piece(factor)
+        for factor, run in groupby(node.arguments):
+            piece, count = self.piece(factor), len(list(run))
+            if count > 1:
+                piece = self.superscript(self.held(factor, ATOM), Fraction(count))
             texts.append(piece.text if piece.level >= POWER else self.parenthesise(piece.text))
         return Piece(self.product_sign.join(texts), PRODUCT)
 

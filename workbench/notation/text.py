@@ -8,11 +8,12 @@ from fractions import Fraction
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
+from workbench.notation.greek import GREEK
 from workbench.notation.render import ATOM, POWER, PREFIX, PRODUCT, Piece, Renderer, split_name
 
 _SUBSCRIPTS = str.maketrans("0123456789aijklmnst", "₀₁₂₃₄₅₆₇₈₉ₐᵢⱼₖₗₘₙₛₜ")
 _SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
-_LETTERS = {"delta": "δ", "Delta": "Δ", "pi": "π"}
+_PRIMES = ("", "′", "″", "‴")
 _VULGAR = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾"}
 _SPECIAL = {
     "ones": "𝟏",
@@ -34,7 +35,7 @@ class TextRenderer(Renderer):
 
     def name(self, name: str) -> str:
         letter, subscript = split_name(name)
-        return _LETTERS.get(letter, letter) + subscript.translate(_SUBSCRIPTS)
+        return GREEK.get(letter, letter) + subscript.translate(_SUBSCRIPTS)
 
     def fraction_number(self, value: Fraction) -> Piece:
         if value.denominator == 1:
@@ -83,7 +84,7 @@ class TextRenderer(Renderer):
         return f"{function}({inner})"
 
     def function(self, function: Function) -> str:
-        return (function.symbol or function.name) + "′" * function.order
+        return (function.symbol or function.name) + _PRIMES[function.order]
 
     def partial(self, of: str, by: str) -> Piece:
         if not of:
