@@ -331,8 +331,8 @@ _OPERATIONS: dict[str, Callable[..., Array]] = {
     "diag": _diag,
     "diagonal": _diagonal,
     "inverse": np.linalg.inv,
-    "det": lambda matrix: np.linalg.det(matrix)[..., None, None],
-    "trace": lambda matrix: np.trace(matrix, axis1=-2, axis2=-1)[..., None, None],
+    "det": lambda matrix: np.asarray(np.linalg.det(matrix))[..., None, None],
+    "trace": lambda matrix: np.asarray(np.trace(matrix, axis1=-2, axis2=-1))[..., None, None],
     "vstack": _stacked(-2),
     "hstack": _stacked(-1),
 }

@@ -84,7 +84,7 @@ class TextRenderer(Renderer):
         return f"{function}({inner})"
 
     def function(self, function: Function) -> str:
-        return (function.symbol or function.name) + _PRIMES[function.order]
+        return (function.symbol or function.name) + _primes(function.order)
 
     def partial(self, of: str, by: str) -> Piece:
         if not of:
@@ -109,6 +109,10 @@ class TextRenderer(Renderer):
         if what == "identity":
             return "I"
         return _SPECIAL[what]
+
+
+def _primes(order: int) -> str:
+    return _PRIMES[order] if order < len(_PRIMES) else "′" * order
 
 
 _RENDERER = TextRenderer()
