@@ -180,7 +180,7 @@ def test_b4_to_b6_the_local_derivatives_by_entries_and_as_matrices(layout: Layou
         "∂x₂/∂z₂": "diag(σ′(z₂))",
         "z₂[k]": "Σₗ W₂[k,l] x₁[l] + b₂[k]",
         "∂z₂[k]/∂W₂[i,j]": "δᵢₖ x₁[j]",
-        "z₂[j]": "Σₗ W₂[j,l] x₁[l] + b₂[j]",
+        "z₂[j]": "Σₖ W₂[j,k] x₁[k] + b₂[j]",
         "∂z₂[j]/∂x₁[i]": "W₂[j,i]",
         "∂z₂/∂x₁": "W₂ᵀ" if layout is DENOMINATOR else "W₂",
         "∂z₂[j]/∂b₂[i]": "δᵢⱼ",
@@ -277,7 +277,7 @@ def test_only_the_parameters_asked_for_are_derived() -> None:
     derivation = wb.derive(wb.network("2-2-1"), wrt=["b2", "W2"])
     assert list(_gradients(derivation)) == ["∂L/∂b₂", "∂L/∂W₂"]
     assert "W₁" not in "".join(_section(derivation, "Gradients"))
-    with pytest.raises(InputError, match="no parameter is called 'W3'; did you mean"):
+    with pytest.raises(InputError, match="no symbol is called 'W3'; did you mean"):
         wb.derive(wb.network("2-2-1"), wrt=["W3"])
 
 

@@ -184,6 +184,16 @@ def jacobian(of: Expression, by: Expression) -> Expression:
     return make("jacobian", (), (of, by), shape)
 
 
+def change(of: Expression) -> Expression:
+    """The differential dU of a symbol U, of its shape."""
+    return make("differential", (), of, of.shape)
+
+
+def inner(left: Expression, right: Expression) -> Expression:
+    """The inner product ⟨A, B⟩ = tr(Aᵀ B), the sum of the products of entries."""
+    return make("inner", (left, right), None, SCALAR)
+
+
 def length(expression: Expression) -> Dimension:
     """The number of entries, the length of the vec.
 

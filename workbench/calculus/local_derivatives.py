@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from workbench.calculus.algebra import multiply
 from workbench.calculus.columns import column_jacobian, column_jacobian_stages
 from workbench.calculus.derivation import Detail
 from workbench.calculus.dimensions import ONE
-from workbench.calculus.entries import by_entries, differentiate_entry, entry, recover
+from workbench.calculus.entries import (
+    by_entries,
+    differentiate_entry,
+    entry,
+    index_sum,
+    plain_sum,
+    recover,
+)
 from workbench.calculus.expressions import (
     Expression,
     Kind,
@@ -18,14 +26,19 @@ from workbench.calculus.expressions import (
     walk,
 )
 from workbench.calculus.functions import COLUMN_VARIABLE, VARIABLE, Function
+from workbench.calculus.indices import Indices
 from workbench.calculus.pullbacks import RULES, accumulate, table_pullback
 from workbench.calculus.rewriting import substitute
 from workbench.calculus.slopes import Stage, expand_primes, slope
 from workbench.calculus.system import Equation, System
 from workbench.calculus.working import Working
+from workbench.errors import InputError
 
 FUNCTIONS = "Derivatives of the functions"
 LOCAL = "Local derivatives"
+
+FEWEST_LETTERS = 8
+"""With fewer letters left for indices, Greek ones are added."""
 
 
 class LocalDerivatives:
@@ -40,6 +53,7 @@ class LocalDerivatives:
         self.system = system
         self.working = working
         self.needed = needed
+        self._letters = _free_letters(system)
 
     def moving(self, equation: Equation) -> list[Expression]:
         """The variables of an equation whose local derivatives are shown: with full detail all."""
@@ -76,8 +90,13 @@ class LocalDerivatives:
             return self.working.id_of.get(column_jacobian_stages(function)[0])
         return self.working.id_of[function.prime(VARIABLE)]
 
-    def derivative(self, equation: Equation, variable: Expression) -> None:
-        """∂v/∂u of one equation: for scalars by the table, else by entries."""
+    def derivative(
+        self, equation: Equation, variable: Expression, *, gathered: bool = True
+    ) -> None:
+        """∂v/∂u of one equation: for scalars by the table, else by entries, gathered if wanted.
+
+        Nothing is noted where an operation has no form by entries.
+        """
         goal = jacobian(equation.left, variable)
         refs = [self.working.id_of[equation.left], self.slope_id(equation)]
         if variable.is_scalar and equation.left.is_scalar:
@@ -90,9 +109,12 @@ class LocalDerivatives:
                 why = "the Jacobian of the function, at this argument"
                 self._shared(equation, goal, [Stage(full, "columnwise function", why)], refs)
             return
-        by_entry, body = self._by_entries(equation, variable)
-        matrix = _as_matrix(body, equation.left, variable)
-        if matrix is not None:
+        try:
+            by_entry, body = self._by_entries(equation, variable)
+        except InputError:
+            return
+        matrix = self._as_matrix(body, equation.left, variable)
+        if matrix is not None and gathered:
             why = "row i and column j hold this entry"
             self._shared(equation, goal, [Stage(matrix, "gather entries", why)], [by_entry])
 
@@ -107,15 +129,14 @@ class LocalDerivatives:
 
     def _scalar(self, equation: Equation, variable: Expression) -> list[Stage]:
         (raw,) = accumulate(equation.right, [variable], number(1), table_pullback)
-        stages = [Stage(raw, *rules_on_the_way(equation.right, variable))]
+        stages = [Stage(raw, *rules_on_the_way([equation], variable))]
         if (put_in := expanded(raw, [equation])) is not raw:
             stages.append(Stage(put_in, "expand", "put in the derivative of the function"))
         return stages
 
     def _by_entries(self, equation: Equation, variable: Expression) -> tuple[int, Expression]:
-        outer, inner = free_indices(equation.left, variable)
-        fresh = "".join(letter for letter in "lnst" if letter not in outer)
-        body = by_entries(equation.right, outer, fresh)
+        outer, inner = self.free_indices(equation.left, variable)
+        body = by_entries(equation.right, outer, self.fresh(*outer, *inner))
         left, right = entry(equation.left, *outer), entry(variable, *inner)
         written = Stage(body, "by entries", "write the equation for one entry")
         cited = self._shared(equation, left, [written], [self.working.id_of[equation.left]])
@@ -127,6 +148,68 @@ class LocalDerivatives:
         ]
         return self._shared(equation, jacobian(left, right), stages, [cited]), result
 
+    def free_indices(self, left: Expression, variable: Expression) -> tuple[Indices, Indices]:
+        """Names for the indices of ∂left/∂variable: those of left, then those of the variable.
+
+        The variable takes i and j, the left side the letters after them.
+        """
+        inner = sum(d is not ONE for d in variable.shape)
+        outer = sum(d is not ONE for d in left.shape)
+        start = max(inner, 1)
+        return tuple(self._letters[start : start + outer]), tuple(self._letters[:inner])
+
+    def fresh(self, *taken: str) -> str:
+        """Names for the indices that products sum over."""
+        return "".join(letter for letter in self._letters if letter not in taken)
+
+    def through(
+        self, equation: Equation, variable: Expression, seed: Expression
+    ) -> tuple[Expression, Expression, Expression]:
+        """What one equation contributes to an entry of ∂L/∂variable, `seed` being ∂L/∂left.
+
+        The chain by entries, with the local derivatives put in, and with the deltas contracted;
+        the loss itself is differentiated by entries, which takes the place of the first two.
+
+        Raises
+        ------
+        InputError
+            If the equation has no derivative by entries.
+        """
+        outer, inner = self.free_indices(equation.left, variable)
+        if equation.left is self.system.loss:
+            body = by_entries(equation.right, (), self.fresh(*inner))
+            raw = differentiate_entry(body, variable, inner, contract=False)
+            result = differentiate_entry(body, variable, inner)
+            return raw, raw, result
+        local = jacobian(entry(equation.left, *outer), entry(variable, *inner))
+        if local not in self.working.results:
+            raise InputError(f"{equation.left.symbol.name} has no derivative by entries")
+        factor = entry(seed, *outer)
+        chain, put_in = multiply(factor, local), multiply(factor, self.working.results[local])
+        result = put_in
+        dimensions = [d for d in equation.left.shape if d is not ONE]
+        for index, dimension in zip(reversed(outer), reversed(dimensions), strict=True):
+            chain = plain_sum(index, dimension, chain)
+            result = index_sum(index, dimension, result)
+            put_in = plain_sum(index, dimension, put_in)
+        return chain, put_in, result
+
+    def _as_matrix(
+        self, body: Expression, left: Expression, variable: Expression
+    ) -> Expression | None:
+        if not (left.is_column and variable.is_column):
+            return None
+        row, column = self._letters[0], self._letters[1]
+        return recover(body, row, column, (length(variable), length(left)))
+
+
+def _free_letters(system: System) -> str:
+    """Letters for indices that name nothing in the system, those that people use first."""
+    sizes = {name for s in system.symbols for d in s.shape for name in d.names}
+    taken = sizes | {s.symbol.name for s in system.symbols}
+    free = "".join(letter for letter in "ijklnstpqruvmabcdefgh" if letter not in taken)
+    return free if len(free) >= FEWEST_LETTERS else free + "αβγδεζηθικ"
+
 
 def function_values(equations: Sequence[Equation]) -> dict[Expression, Expression]:
     """Function values by the names that the equations give them: σ(z₁) is x₁."""
@@ -136,19 +219,6 @@ def function_values(equations: Sequence[Equation]) -> dict[Expression, Expressio
 def expanded(expression: Expression, equations: Sequence[Equation]) -> Expression:
     """σ′ replaced by what it was worked out to be, in the names of the equations."""
     return substitute(expand_primes(expression), function_values(equations))
-
-
-def free_indices(left: Expression, variable: Expression) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names for the indices of ∂left/∂variable: variable by i, j; left by the next letters."""
-    inner = tuple("ij"[: sum(dimension != ONE for dimension in variable.shape)])
-    letters = "jk" if len(inner) < 2 else "kl"
-    return tuple(letters[: sum(d != ONE for d in left.shape)]), inner
-
-
-def _as_matrix(body: Expression, left: Expression, variable: Expression) -> Expression | None:
-    if not (left.is_column and variable.is_column):
-        return None
-    return recover(body, "i", "j", (length(variable), length(left)))
 
 
 def is_columnwise(node: Expression) -> bool:
@@ -162,14 +232,19 @@ def _column_jacobian(equation: Equation) -> Expression | None:
     return column_jacobian(function, argument, equation.left)
 
 
-def rules_on_the_way(right: Expression, variable: Expression) -> tuple[str, str]:
-    """Names and statements of the rules between a variable and the root, outermost first."""
-    below = {node for node in walk(right) if variable in symbols_of(node) and node is not variable}
+def rules_on_the_way(equations: Sequence[Equation], *variables: Expression) -> tuple[str, str]:
+    """Names and statements of the rules between variables and the left sides, outermost first."""
     found: dict[str, str] = {}
-    for node in reversed([node for node in walk(right) if node in below]):
-        constants = [a for a in node.arguments if a not in below and a is not variable]
-        is_multiple = node.operation == "multiply" and all(not symbols_of(c) for c in constants)
-        if not is_multiple and node.operation != "transpose":
-            rule = RULES[node.operation]
-            found[rule.name] = rule.statement
+    for equation in equations:
+        nodes = list(walk(equation.right))
+        below: set[Expression] = set(variables)
+        for node in nodes:
+            if any(argument in below for argument in node.arguments):
+                below.add(node)
+        for node in reversed([node for node in nodes if node in below and node.arguments]):
+            constants = [a for a in node.arguments if a not in below]
+            is_multiple = node.operation == "multiply" and not any(map(symbols_of, constants))
+            if not is_multiple and node.operation != "transpose":
+                rule = RULES[node.operation]
+                found[rule.name] = rule.statement
     return ", ".join(found) or "definition", "; ".join(found.values())

@@ -17,7 +17,7 @@ from workbench.calculus.algebra import (
 )
 from workbench.calculus.blocks import block, hstack, vstack
 from workbench.calculus.dimensions import SCALAR
-from workbench.calculus.expressions import Bindings, Expression, make, symbols_of, transform
+from workbench.calculus.expressions import Bindings, Expression, inner, make, symbols_of, transform
 from workbench.calculus.matrices import (
     det,
     devec,
@@ -86,6 +86,7 @@ CONSTRUCTORS: dict[str, Callable[..., Expression]] = {
     "kron": kron,
     "diag": diag,
     "diagonal": diagonal,
+    "inner": inner,
     "inverse": inverse,
     "trace": trace,
     "det": det,

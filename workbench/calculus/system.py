@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from workbench.calculus.expressions import Expression, Kind, describe, symbols_of
+from workbench.calculus.expressions import Expression, Kind, describe, symbol, symbols_of
+from workbench.calculus.rewriting import substitute
 from workbench.errors import InputError
 
 
@@ -37,14 +38,15 @@ class System:
 
     Attributes
     ----------
-    equations : in order of evaluation; the last one defines the loss.
+    equations : in order of evaluation; the last one defines the loss, a scalar if gradients are
+        asked for.
     assumptions : equations such as 𝟏ᵀy = 1 that the data are known to satisfy.
     sizes : the real sizes of the dimensions, where they are known.
 
     Raises
     ------
     InputError
-        If a symbol is used before it is defined, defined twice, or the loss is not a scalar.
+        If a symbol is used before it is defined, or defined twice.
     """
 
     equations: tuple[Equation, ...]
@@ -60,8 +62,22 @@ class System:
             if equation.left in defined:
                 raise InputError(f"{equation.left.symbol.name} is defined twice")
             defined.add(equation.left)
-        if not self.loss.is_scalar:
-            raise InputError(f"the loss {self.loss.symbol.name} is not a scalar")
+
+    def with_parameters(self, names: Sequence[str]) -> System:
+        """The same system in which the inputs and targets of these names are differentiated by."""
+        given = self.of_kind(Kind.INPUT, Kind.TARGET)
+        moved = {
+            s: symbol(s.symbol.name, Kind.PARAMETER, s.shape, symmetric=s.symbol.symmetric)
+            for s in given
+            if s.symbol.name in names
+        }
+        if not moved:
+            return self
+        equations = tuple(Equation(e.left, substitute(e.right, moved)) for e in self.equations)
+        assumptions = tuple(
+            (substitute(left, moved), substitute(right, moved)) for left, right in self.assumptions
+        )
+        return replace(self, equations=equations, assumptions=assumptions)
 
     @property
     def loss(self) -> Expression:

@@ -330,6 +330,7 @@ _OPERATIONS: dict[str, Callable[..., Array]] = {
     "kron": lambda *factors: reduce(_kron, factors),
     "diag": _diag,
     "diagonal": _diagonal,
+    "inner": lambda left, right: (left * right).sum(axis=(-2, -1), keepdims=True),
     "inverse": np.linalg.inv,
     "det": lambda matrix: np.asarray(np.linalg.det(matrix))[..., None, None],
     "trace": lambda matrix: np.asarray(np.trace(matrix, axis1=-2, axis2=-1))[..., None, None],

@@ -64,6 +64,9 @@ class LatexRenderer(Renderer):
     def inverted(self, base: str, transposed: bool) -> str:
         return base + (r"^{-\top}" if transposed else "^{-1}")
 
+    def inner_product(self, left: str, right: str) -> str:
+        return rf"\left\langle {left}, {right} \right\rangle"
+
     def norm(self, inner: str) -> str:
         return rf"\left\lVert {inner} \right\rVert"
 

@@ -34,14 +34,19 @@ class Name(NamedTuple):
 
 
 def split_name(name: str) -> Name:
-    """Split a name into its letters and its number.
+    """Split a name into its letters and its subscript, what follows an underscore or a number.
 
-    >>> split_name("W12"), split_name("m_1"), split_name("B")
-    (Name(letter='W', subscript='12'), Name(letter='m', subscript='1'), Name(letter='B', \
-subscript=''))
+    >>> split_name("W12")
+    Name(letter='W', subscript='12')
+    >>> split_name("net_o1")
+    Name(letter='net', subscript='o1')
+    >>> split_name("B")
+    Name(letter='B', subscript='')
     """
-    match = fullmatch(r"([A-Za-z]+)_?(\d+[a-z]?)", name)
-    return Name(match[1], match[2]) if match else Name(name, "")
+    match = fullmatch(r"([^\W\d_]+)_?(\d+[a-z]?)|([^\W_]+)_(.+)", name)
+    if match is None:
+        return Name(name, "")
+    return Name(match[1], match[2]) if match[1] else Name(match[3], match[4])
 
 
 class Renderer(ABC):
@@ -105,6 +110,10 @@ class Renderer(ABC):
     @abstractmethod
     def inverted(self, base: str, transposed: bool) -> str:
         """An inverse, or its transpose."""
+
+    @abstractmethod
+    def inner_product(self, left: str, right: str) -> str:
+        """⟨A, B⟩."""
 
     @abstractmethod
     def norm(self, inner: str) -> str:
@@ -413,6 +422,14 @@ class Renderer(ABC):
             is_matrix = not of.is_scalar and not side.is_column
             sides.append(self.call(self.special("vec"), text) if is_matrix else text)
         return self.partial(*sides)
+
+    def _differential(self, node: Expression) -> Piece:
+        assert isinstance(node.data, Expression)
+        return Piece(f"d{self.render(node.data)}", ATOM)
+
+    def _inner(self, node: Expression) -> Piece:
+        left, right = map(self.render, node.arguments)
+        return Piece(self.inner_product(left, right), ATOM)
 
     _numerator_jacobian = _jacobian
 

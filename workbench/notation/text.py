@@ -11,7 +11,7 @@ from workbench.calculus.functions import Function
 from workbench.notation.greek import GREEK
 from workbench.notation.render import ATOM, POWER, PREFIX, PRODUCT, Piece, Renderer, split_name
 
-_SUBSCRIPTS = str.maketrans("0123456789aijklmnst", "₀₁₂₃₄₅₆₇₈₉ₐᵢⱼₖₗₘₙₛₜ")
+_SUBSCRIPTS = str.maketrans("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋")
 _SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
 _PRIMES = ("", "′", "″", "‴")
 _VULGAR = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾"}
@@ -35,7 +35,10 @@ class TextRenderer(Renderer):
 
     def name(self, name: str) -> str:
         letter, subscript = split_name(name)
-        return GREEK.get(letter, letter) + subscript.translate(_SUBSCRIPTS)
+        shown = GREEK.get(letter, letter)
+        if all(ord(character) in _SUBSCRIPTS for character in subscript):
+            return shown + subscript.translate(_SUBSCRIPTS)
+        return f"{shown}_{subscript}"
 
     def fraction_number(self, value: Fraction) -> Piece:
         if value.denominator == 1:
@@ -59,6 +62,9 @@ class TextRenderer(Renderer):
 
     def inverted(self, base: str, transposed: bool) -> str:
         return base + ("⁻ᵀ" if transposed else "⁻¹")
+
+    def inner_product(self, left: str, right: str) -> str:
+        return f"⟨{left}, {right}⟩"
 
     def norm(self, inner: str) -> str:
         return f"‖{inner}‖"
