@@ -185,8 +185,13 @@ def jacobian(of: Expression, by: Expression) -> Expression:
 
 
 def change(of: Expression) -> Expression:
-    """The differential dU of a symbol U, of its shape."""
+    """The differential dU of a symbol or a gradient U, of its shape."""
     return make("differential", (), of, of.shape)
+
+
+def hessian(of: Expression, by: Expression) -> Expression:
+    """The Hessian ∂²of/∂vec(by)∂vec(by)ᵀ of a scalar symbol, before it is worked out."""
+    return make("hessian", (), (of, by), (length(by), length(by)))
 
 
 def inner(left: Expression, right: Expression) -> Expression:

@@ -53,7 +53,7 @@ class LocalDerivatives:
         self.system = system
         self.working = working
         self.needed = needed
-        self._letters = _free_letters(system)
+        self._letters = free_letters(system)
 
     def moving(self, equation: Equation) -> list[Expression]:
         """The variables of an equation whose local derivatives are shown: with full detail all."""
@@ -203,7 +203,7 @@ class LocalDerivatives:
         return recover(body, row, column, (length(variable), length(left)))
 
 
-def _free_letters(system: System) -> str:
+def free_letters(system: System) -> str:
     """Letters for indices that name nothing in the system, those that people use first."""
     sizes = {name for s in system.symbols for d in s.shape for name in d.names}
     taken = sizes | {s.symbol.name for s in system.symbols}

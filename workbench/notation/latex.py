@@ -100,6 +100,10 @@ class LatexRenderer(Renderer):
             return Piece(rf"\frac{{d}}{{d{by}}}", ATOM)
         return Piece(rf"\frac{{\partial {of}}}{{\partial {by}}}", POWER)
 
+    def second_partial(self, of: str, by: str, scalar: bool) -> Piece:
+        below = f"{by}^{{2}}" if scalar else rf"{by} \, \partial {by}^{{\top}}"
+        return Piece(rf"\frac{{\partial^{{2}} {of}}}{{\partial {below}}}", POWER)
+
     def indexed(self, base: str, indices: Sequence[str]) -> str:
         return f"{{{base}}}^{{({','.join(indices)})}}"
 

@@ -152,6 +152,10 @@ class Renderer(ABC):
         """A partial derivative; d/dz itself where `of` is empty."""
 
     @abstractmethod
+    def second_partial(self, of: str, by: str, scalar: bool) -> Piece:
+        """A second derivative, ∂²L/∂x∂xᵀ, or ∂²L/∂x² by a scalar."""
+
+    @abstractmethod
     def indexed(self, base: str, indices: Sequence[str]) -> str:
         """An entry."""
 
@@ -425,7 +429,15 @@ class Renderer(ABC):
 
     def _differential(self, node: Expression) -> Piece:
         assert isinstance(node.data, Expression)
-        return Piece(f"d{self.render(node.data)}", ATOM)
+        of = self.render(node.data)
+        return Piece(f"d{of if node.data.operation == 'symbol' else self.parenthesise(of)}", ATOM)
+
+    def _hessian(self, node: Expression) -> Piece:
+        assert isinstance(node.data, tuple)
+        of, by = node.data
+        text = self.render(by)
+        variable = text if by.is_column else self.call(self.special("vec"), text)
+        return self.second_partial(self.render(of), variable, by.is_scalar)
 
     def _inner(self, node: Expression) -> Piece:
         left, right = map(self.render, node.arguments)

@@ -97,6 +97,9 @@ class TextRenderer(Renderer):
             return Piece(f"d/d{by}", PREFIX)
         return Piece(f"∂{of}/∂{by}", PREFIX)
 
+    def second_partial(self, of: str, by: str, scalar: bool) -> Piece:
+        return Piece(f"∂²{of}/∂{by}{'²' if scalar else f'∂{by}ᵀ'}", PREFIX)
+
     def indexed(self, base: str, indices: Sequence[str]) -> str:
         return f"{base}[{','.join(indices)}]"
 

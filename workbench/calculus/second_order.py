@@ -1,0 +1,127 @@
+"""Second derivatives: a Hessian is the matrix of the differential of a gradient.
+
+d(∂L/∂X) is linear in dX, so vec d(∂L/∂X) = H vec dX, and H is the Hessian of L with respect to
+vec X (Magnus and Neudecker, 1988, chapter 10). Where no matrix of products, ⊗ and diag says it, the
+Hessian is given by its entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from workbench.calculus.closed_form import gradient, put_in
+from workbench.calculus.derivation import Derivation, Step
+from workbench.calculus.differentials import differential
+from workbench.calculus.entries import by_entries, differentiate_entry, entry
+from workbench.calculus.expressions import (
+    Expression,
+    Kind,
+    change,
+    hessian,
+    jacobian,
+    symbol,
+)
+from workbench.calculus.linear_maps import matrix_of
+from workbench.calculus.local_derivatives import free_letters
+from workbench.calculus.matrices import transpose
+from workbench.calculus.rewriting import substitute
+from workbench.calculus.slopes import Stage, distinct
+from workbench.calculus.system import Equation, System
+from workbench.calculus.tidy import tidy
+from workbench.errors import InputError
+
+SECOND_ORDER = "Second derivatives"
+
+
+def second_order(derivation: Derivation) -> Derivation:
+    """The same derivation with the Hessian of the loss by each variable that was asked for.
+
+    Raises
+    ------
+    InputError
+        If a Hessian can be written neither as a matrix nor by entries.
+    """
+    steps = list(derivation.steps)
+    by_goal = {step.goal: step.id for step in steps}
+    loss = derivation.system.loss
+    for variable in derivation.gradients:
+        refs = (by_goal[jacobian(loss, variable)],)
+        told = _told(derivation.system, variable)
+        for goal, stages in told:
+            step = Step(len(steps) + 1, SECOND_ORDER, goal, tuple(distinct(stages)), refs)
+            steps.append(step)
+            refs = (step.id,)
+    return replace(derivation, steps=tuple(steps))
+
+
+def _told(system: System, variable: Expression) -> list[tuple[Expression, list[Stage]]]:
+    """d(∂L/∂X), and the Hessian read off it."""
+    whole = gradient(put_in(system), variable)
+    named = _with_names(whole, system)
+    moved = change(variable)
+    by_change = symbol(f"d{variable.symbol.name}", Kind.VARIABLE, variable.shape)
+    changed = tidy(differential(whole, {variable: by_change}))
+    shown = _with_names(substitute(changed, {by_change: moved}), system)
+    first = Stage(named, "put in", "the gradient in one formula")
+    second = Stage(shown, "differential", "what a change of the variable does to its gradient")
+    told = [
+        (jacobian(system.loss, variable), [first]),
+        (change_of_gradient(system, variable), [second]),
+    ]
+    goal = hessian(system.loss, variable)
+    try:
+        matrix = tidy(matrix_of(changed, by_change))
+    except InputError:
+        return [*told, _by_entries(system, variable, whole)]
+    read = Stage(_with_names(matrix, system), "read off", "vec d(∂L/∂X) = H vec dX")
+    return [*told, (goal, [read])]
+
+
+def change_of_gradient(system: System, variable: Expression) -> Expression:
+    """d(∂L/∂X), of the shape of X."""
+    return change(jacobian(system.loss, variable))
+
+
+def _by_entries(
+    system: System, variable: Expression, whole: Expression
+) -> tuple[Expression, list[Stage]]:
+    """∂²L/∂X[i,j]∂X[k,l], where no matrix form was found."""
+    letters = free_letters(system)
+    count = 1 if variable.is_column else 2
+    rows, columns = tuple(letters[:count]), tuple(letters[count : 2 * count])
+    body = by_entries(whole, rows, letters[2 * count :])
+    raw = differentiate_entry(body, variable, columns, contract=False)
+    result = differentiate_entry(body, variable, columns)
+    goal = jacobian(entry(jacobian(system.loss, variable), *rows), entry(variable, *columns))
+    return goal, [
+        Stage(_with_names(raw, system), "differentiate by entries", "no matrix form was found"),
+        Stage(_with_names(result, system), "contract the deltas", "a sum over a δ keeps one term"),
+    ]
+
+
+def _with_names(expression: Expression, system: System) -> Expression:
+    """Intermediates by their names again, wherever what defines them occurs."""
+    for equation in system.equations[:-1]:
+        turned = transpose(equation.right)
+        named = {equation.right: equation.left, turned: transpose(equation.left)}
+        if not equation.right.is_scalar or equation.right.arguments:
+            expression = substitute(expression, named)
+    return expression
+
+
+def tangents(system: System, backward: Sequence[Equation]) -> tuple[Equation, ...]:
+    """The change of every equation along changes of the parameters: forward over reverse.
+
+    Followed after the equations themselves, the last of them are Hessian-vector products
+    (Pearlmutter, 1994, "Fast exact multiplication by the Hessian").
+    """
+    changes: dict[Expression, Expression] = {p: change(p) for p in system.parameters}
+    found = []
+    for equation in (*system.equations, *backward):
+        moved = tidy(differential(equation.right, changes))
+        if moved.operation != "zero" and moved.number != 0:
+            left = change(equation.left)
+            changes[equation.left] = left
+            found.append(Equation(left, moved))
+    return tuple(found)
