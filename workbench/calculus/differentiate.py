@@ -18,6 +18,7 @@ from workbench.calculus.differential_form import DifferentialForm
 from workbench.calculus.entry_form import EntryForm
 from workbench.calculus.expressions import Expression, Kind, jacobian, number, symbol, zero
 from workbench.calculus.functions import Function
+from workbench.calculus.jacobians import derive_jacobians
 from workbench.calculus.local_derivatives import (
     LocalDerivatives,
     expanded,
@@ -63,7 +64,7 @@ def derive(
     detail: Detail = Detail.PAPER,
     voice: VoiceName = VoiceName.CHAIN,
 ) -> Derivation:
-    """Work out the gradients of a system's loss.
+    """Work out the gradients of a system's loss, or the Jacobians of what is no scalar.
 
     Parameters
     ----------
@@ -76,18 +77,21 @@ def derive(
     Raises
     ------
     InputError
-        If a name in `wrt` is no symbol of the system, or the system ends in no scalar.
+        If a name in `wrt` is no symbol of the system, or there is nothing to differentiate by.
     """
     system = system.with_parameters(wrt)
-    if not system.loss.is_scalar:
-        raise InputError(
-            f"{system.loss.symbol.name}, the last equation, is no scalar, so it has no gradient"
-        )
     known = {s.symbol.name: s for s in system.symbols if s is not system.loss}
     for name in wrt:
         if name not in known:
             raise InputError(f"no symbol is called {name!r}; {close_matches(name, known)}")
     wanted = [known[name] for name in dict.fromkeys(wrt)] or list(system.parameters)
+    if not wanted:
+        raise InputError(
+            "nothing to differentiate by: declare a parameter, or name symbols; "
+            f"{close_matches('', known)}"
+        )
+    if not system.loss.is_scalar:
+        return derive_jacobians(system, wanted, needed_symbols(system, wanted), strategy, detail)
     return Differentiation(system, strategy, wanted, detail, voice).run()
 
 
@@ -111,7 +115,7 @@ class Differentiation:
         self.system = system
         self.strategy = strategy
         self.wanted = wanted
-        self.needed = _needed(system, wanted)
+        self.needed = needed_symbols(system, wanted)
         self.working = Working(detail)
         self.local = LocalDerivatives(system, self.working, self.needed)
         self.handle: dict[Expression, Expression] = {system.loss: number(1)}
@@ -251,7 +255,7 @@ class _Names:
         return sum(argument in self.needed for argument in arguments)
 
 
-def _needed(system: System, wanted: Sequence[Expression]) -> set[Expression]:
+def needed_symbols(system: System, wanted: Sequence[Expression]) -> set[Expression]:
     """The symbols asked for and every symbol that depends on one of them."""
     needed = set(wanted)
     for equation in system.equations:

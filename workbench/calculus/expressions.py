@@ -142,9 +142,7 @@ def number(value: int | Fraction) -> Expression:
     return make("number", (), Fraction(value), SCALAR)
 
 
-def symbol(
-    name: str, kind: Kind, shape: Shape = SCALAR, *, symmetric: bool = False
-) -> Expression:
+def symbol(name: str, kind: Kind, shape: Shape = SCALAR, *, symmetric: bool = False) -> Expression:
     """A named quantity."""
     return make("symbol", (), Symbol(name, kind, symmetric), shape)
 
@@ -187,6 +185,13 @@ def jacobian(of: Expression, by: Expression) -> Expression:
 def change(of: Expression) -> Expression:
     """The differential dU of a symbol or a gradient U, of its shape."""
     return make("differential", (), of, of.shape)
+
+
+def total_jacobian(of: Expression, by: Expression) -> Expression:
+    """The Jacobian d of/d by through all the equations between two symbols, over vec."""
+    if of is by:
+        return identity(length(of))
+    return make("total_jacobian", (), (of, by), (length(by), length(of)))
 
 
 def hessian(of: Expression, by: Expression) -> Expression:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from workbench.calculus.algebra import add, is_zero
 from workbench.calculus.closed_form import gradient, put_in
 from workbench.calculus.derivation import Derivation, Step
 from workbench.calculus.differentials import differential
@@ -21,11 +22,13 @@ from workbench.calculus.expressions import (
     hessian,
     jacobian,
     symbol,
+    transform,
+    zero,
 )
 from workbench.calculus.linear_maps import matrix_of
 from workbench.calculus.local_derivatives import free_letters
 from workbench.calculus.matrices import transpose
-from workbench.calculus.rewriting import substitute
+from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.slopes import Stage, distinct
 from workbench.calculus.system import Equation, System
 from workbench.calculus.tidy import tidy
@@ -58,29 +61,25 @@ def second_order(derivation: Derivation) -> Derivation:
 def _told(system: System, variable: Expression) -> list[tuple[Expression, list[Stage]]]:
     """d(∂L/∂X), and the Hessian read off it."""
     whole = gradient(put_in(system), variable)
-    named = _with_names(whole, system)
+    named = with_names(whole, system)
     moved = change(variable)
     by_change = symbol(f"d{variable.symbol.name}", Kind.VARIABLE, variable.shape)
     changed = tidy(differential(whole, {variable: by_change}))
-    shown = _with_names(substitute(changed, {by_change: moved}), system)
+    shown = with_names(substitute(changed, {by_change: moved}), system)
     first = Stage(named, "put in", "the gradient in one formula")
     second = Stage(shown, "differential", "what a change of the variable does to its gradient")
     told = [
         (jacobian(system.loss, variable), [first]),
-        (change_of_gradient(system, variable), [second]),
+        (change(jacobian(system.loss, variable)), [second]),
     ]
     goal = hessian(system.loss, variable)
     try:
-        matrix = tidy(matrix_of(changed, by_change))
+        constant = is_zero(changed)
+        matrix = zero(goal.shape) if constant else tidy(matrix_of(changed, by_change))
     except InputError:
         return [*told, _by_entries(system, variable, whole)]
-    read = Stage(_with_names(matrix, system), "read off", "vec d(∂L/∂X) = H vec dX")
+    read = Stage(with_names(matrix, system), "read off", "vec d(∂L/∂X) = H vec dX")
     return [*told, (goal, [read])]
-
-
-def change_of_gradient(system: System, variable: Expression) -> Expression:
-    """d(∂L/∂X), of the shape of X."""
-    return change(jacobian(system.loss, variable))
 
 
 def _by_entries(
@@ -95,19 +94,34 @@ def _by_entries(
     result = differentiate_entry(body, variable, columns)
     goal = jacobian(entry(jacobian(system.loss, variable), *rows), entry(variable, *columns))
     return goal, [
-        Stage(_with_names(raw, system), "differentiate by entries", "no matrix form was found"),
-        Stage(_with_names(result, system), "contract the deltas", "a sum over a δ keeps one term"),
+        Stage(with_names(raw, system), "differentiate by entries", "no matrix form was found"),
+        Stage(with_names(result, system), "contract the deltas", "a sum over a δ keeps one term"),
     ]
 
 
-def _with_names(expression: Expression, system: System) -> Expression:
+def with_names(expression: Expression, system: System) -> Expression:
     """Intermediates by their names again, wherever what defines them occurs."""
     for equation in system.equations[:-1]:
         turned = transpose(equation.right)
         named = {equation.right: equation.left, turned: transpose(equation.left)}
-        if not equation.right.is_scalar or equation.right.arguments:
+        if equation.right.arguments:
             expression = substitute(expression, named)
+            if equation.right.operation == "add":
+                expression = _part_of_sums(expression, equation)
     return expression
+
+
+def _part_of_sums(expression: Expression, equation: Equation) -> Expression:
+    """r = x + V a recognised within the longer sum x + V a − y."""
+    terms = set(equation.right.arguments)
+
+    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+        if node.operation == "add" and terms < set(arguments):
+            rest = [term for term in arguments if term not in terms]
+            return add(equation.left, *rest)
+        return node if arguments == node.arguments else rebuild(node, arguments)
+
+    return transform(expression, rule)
 
 
 def tangents(system: System, backward: Sequence[Equation]) -> tuple[Equation, ...]:

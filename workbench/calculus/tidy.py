@@ -22,7 +22,7 @@ from workbench.calculus.algebra import (
     split_scalars,
     spread,
 )
-from workbench.calculus.dimensions import ONE
+from workbench.calculus.dimensions import ONE, Shape
 from workbench.calculus.expressions import Expression, number, transform
 from workbench.calculus.matrices import (
     devec,
@@ -219,6 +219,9 @@ def _diagonal(node: Expression) -> Expression:
 
 # sums
 
+End = tuple[int, Shape]
+"""What terms must have in common at one end to share a factor there."""
+
 
 def _sum(node: Expression) -> Expression:
     """Take out factors that terms share, on the left or on the right; then elementwise ones."""
@@ -238,22 +241,32 @@ def _sum_or_term(node: Expression) -> Expression:
 
 
 def _chain(term: Expression) -> tuple[Expression, ...]:
-    """The matrix factors of a term without its scalars."""
+    """The factors of a term that is a matrix product or a Kronecker product, without scalars."""
     _, rest = split_scalars(term)
-    if rest is None or rest.operation != "matmul":
+    if rest is None or rest.operation not in ("matmul", "kron"):
         return ()
     return rest.arguments
 
 
-def _end(term: Expression, side: int) -> int | None:
-    """The form of the first (side 0) or last (side −1) of two or more matrix factors."""
+def _put_together(term: Expression, factors: Sequence[Expression]) -> Expression:
+    """Factors combined in the way that those of a term are."""
+    _, rest = split_scalars(term)
+    is_kron = rest is not None and rest.operation == "kron"
+    return kron(*factors) if is_kron else matmul(*factors)
+
+
+def _end(term: Expression, side: int) -> End | None:
+    """The form of the first (side 0) or last (side −1) factor, and the shape of the others."""
     chain = _chain(term)
-    return chain[side].form if chain else None
+    if not chain:
+        return None
+    others = _put_together(term, chain[1:] if side == 0 else chain[:-1])
+    return chain[side].form, others.shape
 
 
-def _most_shared(terms: Sequence[Expression]) -> tuple[int, int] | None:
+def _most_shared(terms: Sequence[Expression]) -> tuple[End, int] | None:
     """The factor at an end of most terms, at least of two."""
-    counts: Counter[tuple[int, int]] = Counter()
+    counts: Counter[tuple[End, int]] = Counter()
     for term in terms:
         for side in (0, -1):
             form = _end(term, side)
@@ -270,11 +283,11 @@ def _taken_out(terms: Sequence[Expression], side: int) -> Expression:
         scalars, _ = split_scalars(term)
         chain = _chain(term)
         kept = chain[1:] if side == 0 else chain[:-1]
-        rest.append(multiply(*scalars, matmul(*kept)))
+        rest.append(multiply(*scalars, _put_together(term, kept)))
     inner = add(*rest)
     if inner.operation == "add":
         inner = _again(_elementwise_factors(inner, divisors=True))
-    product = matmul(shared, inner) if side == 0 else matmul(inner, shared)
+    product = _put_together(terms[0], [shared, inner] if side == 0 else [inner, shared])
     return _flipped(product) if product.operation == "multiply" else product
 
 

@@ -95,10 +95,11 @@ class LatexRenderer(Renderer):
     def function(self, function: Function) -> str:
         return (function.latex or rf"\operatorname{{{function.name}}}") + "'" * function.order
 
-    def partial(self, of: str, by: str) -> Piece:
+    def partial(self, of: str, by: str, *, total: bool = False) -> Piece:
         if not of:
             return Piece(rf"\frac{{d}}{{d{by}}}", ATOM)
-        return Piece(rf"\frac{{\partial {of}}}{{\partial {by}}}", POWER)
+        sign = "d" if total else r"\partial"
+        return Piece(rf"\frac{{{sign} {of}}}{{{sign} {by}}}", POWER)
 
     def second_partial(self, of: str, by: str, scalar: bool) -> Piece:
         below = f"{by}^{{2}}" if scalar else rf"{by} \, \partial {by}^{{\top}}"

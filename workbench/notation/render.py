@@ -148,8 +148,8 @@ class Renderer(ABC):
         """A function's symbol, with its primes."""
 
     @abstractmethod
-    def partial(self, of: str, by: str) -> Piece:
-        """A partial derivative; d/dz itself where `of` is empty."""
+    def partial(self, of: str, by: str, *, total: bool = False) -> Piece:
+        """A partial derivative, or a total one; d/dz itself where `of` is empty."""
 
     @abstractmethod
     def second_partial(self, of: str, by: str, scalar: bool) -> Piece:
@@ -418,6 +418,10 @@ class Renderer(ABC):
         return Piece(self.call(self.special("sum"), self.render(node.arguments[0])), ATOM)
 
     def _jacobian(self, node: Expression) -> Piece:
+        return self.partial(*self._sides(node))
+
+    def _sides(self, node: Expression) -> tuple[str, str]:
+        """What is differentiated and by what; matrices through vec."""
         assert isinstance(node.data, tuple)
         of, by = node.data
         sides = []
@@ -425,7 +429,10 @@ class Renderer(ABC):
             text = self.render(side)
             is_matrix = not of.is_scalar and not side.is_column
             sides.append(self.call(self.special("vec"), text) if is_matrix else text)
-        return self.partial(*sides)
+        return sides[0], sides[1]
+
+    def _total_jacobian(self, node: Expression) -> Piece:
+        return self.partial(*self._sides(node), total=True)
 
     def _differential(self, node: Expression) -> Piece:
         assert isinstance(node.data, Expression)

@@ -92,10 +92,11 @@ class TextRenderer(Renderer):
     def function(self, function: Function) -> str:
         return (function.symbol or function.name) + _primes(function.order)
 
-    def partial(self, of: str, by: str) -> Piece:
+    def partial(self, of: str, by: str, *, total: bool = False) -> Piece:
         if not of:
             return Piece(f"d/d{by}", PREFIX)
-        return Piece(f"∂{of}/∂{by}", PREFIX)
+        sign = "d" if total else "∂"
+        return Piece(f"{sign}{of}/{sign}{by}", PREFIX)
 
     def second_partial(self, of: str, by: str, scalar: bool) -> Piece:
         return Piece(f"∂²{of}/∂{by}{'²' if scalar else f'∂{by}ᵀ'}", PREFIX)
