@@ -63,17 +63,17 @@ class Dimension:
         for names, count in self.terms:
             for others, times in other.terms:
                 found[tuple(sorted(names + others))] += count * times
-        return Dimension(tuple(sorted(found.items())))
+        return _collected(found)
 
     def __add__(self, other: Dimension) -> Dimension:
         found = Counter(dict(self.terms))
         found.update(dict(other.terms))
-        return Dimension(tuple(sorted(found.items())))
+        return _collected(found)
 
     def __sub__(self, other: Dimension) -> Dimension:
         found = Counter(dict(self.terms))
         found.subtract(dict(other.terms))
-        return Dimension(tuple(sorted((names, count) for names, count in found.items() if count)))
+        return _collected(found)
 
     def size(self, sizes: Mapping[str, int]) -> int:
         """The whole number that this dimension is, given a size for every name.
@@ -93,6 +93,10 @@ class Dimension:
             "·".join([*([] if names and count == 1 else [str(count)]), *names])
             for names, count in self.terms
         )
+
+
+def _collected(counts: Counter[tuple[str, ...]]) -> Dimension:
+    return Dimension(tuple(sorted((names, count) for names, count in counts.items() if count)))
 
 
 ONE = Dimension.number(1)

@@ -240,11 +240,17 @@ def _devectorised(node: Expression) -> Expression:
             )
         case "power":
             return power(_devectorised_or(inner.arguments[0], shape), _exponent(inner))
-        case "matmul" if len(inner.arguments) == 2 and inner.arguments[0].operation == "kron":
+        case "matmul" if _is_kron_of_two(inner):
             right, left = inner.arguments[0].arguments
             middle = _devectorised_or(inner.arguments[1], (left.shape[1], right.shape[1]))
             return matmul(left, middle, transpose(right))
     return node
+
+
+def _is_kron_of_two(product: Expression) -> bool:
+    """Whether a product is (B ⊗ A) times one column."""
+    first = product.arguments[0]
+    return len(product.arguments) == 2 and first.operation == "kron" and len(first.arguments) == 2
 
 
 def _devectorised_or(column: Expression, shape: Shape) -> Expression:

@@ -171,7 +171,10 @@ def _bare(term: Expression) -> Expression:
 
 
 def _summed_exponential(node: Expression) -> Expression | None:
-    """The eᵁ of 𝟏ᵀ eᵁ, or of 𝟏 𝟏ᵀ eᵁ, which repeats the row."""
+    """The eᵁ of 𝟏ᵀ eᵁ, or of 𝟏 𝟏ᵀ eᵁ, which repeats the row, or of the sum of one column."""
+    if node.operation == "sum":
+        inner = node.arguments[0]
+        return inner if inner.is_column and is_exponential(inner) else None
     factors = node.arguments
     summed = node.operation == "matmul" and all(f.operation == "ones" for f in factors[:-1])
     return factors[-1] if summed and is_exponential(factors[-1]) else None

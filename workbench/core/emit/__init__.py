@@ -1,0 +1,54 @@
+"""A derivation as code: plain Python, NumPy, a PyTorch function, a JAX function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from workbench.calculus.derivation import Derivation
+from workbench.core.emit.jax_code import jax_code
+from workbench.core.emit.numpy_code import numpy_code
+from workbench.core.emit.python_code import python_code
+from workbench.core.emit.torch_code import torch_code
+from workbench.errors import InputError, close_matches
+
+TARGETS: dict[str, Callable[[Derivation, str], str]] = {
+    "python": python_code,
+    "numpy": numpy_code,
+    "torch": torch_code,
+    "jax": jax_code,
+}
+"""What writes each kind of code, from a derivation and the name of the function."""
+
+
+def emit(derivation: Derivation, target: str, *, name: str = "loss_and_gradients") -> str:
+    """The source of a module that computes a loss and its derived gradients.
+
+    The code follows the paper: matrices have two axes, a column is (n, 1), numbers have none. Every
+    size is read off the shapes of the arguments, which are held against each other. Beside each
+    group of lines stands the formula that it computes.
+
+    Parameters
+    ----------
+    target : "python" (floats alone, for systems of scalars) and "numpy" give a function that
+        returns the loss and its gradients; "torch" (a `torch.autograd.Function`) and "jax" (a
+        `jax.custom_vjp`) one that returns the loss and is differentiated by the derivation.
+    name : of that function.
+
+    Raises
+    ------
+    InputError
+        If the target is unknown, the name is no identifier, a system with matrices is to become
+        plain Python, or there is an operation or a size that the target cannot compute.
+
+    >>> from workbench.calculus.algebra import power
+    >>> from workbench.calculus.differentiate import derive
+    >>> from workbench.calculus.expressions import Kind, symbol
+    >>> from workbench.calculus.system import Equation, System
+    >>> square = Equation(symbol("L", Kind.LOSS), power(symbol("w", Kind.PARAMETER), 2))
+    >>> source = emit(derive(System((square,))), "python")
+    >>> print(*[line for line in source.splitlines() if line.startswith("    dL")])
+        dL_dw = 2 * w
+    """
+    if target not in TARGETS:
+        raise InputError(f"unknown target {target!r}; {close_matches(target, TARGETS)}")
+    return TARGETS[target](derivation, name)
