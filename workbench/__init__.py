@@ -18,11 +18,38 @@ from workbench.plugins.hookspecs import hookimpl
 from workbench.plugins.records import Activation, JacobianStrategy, Loss
 
 if TYPE_CHECKING:
-    from workbench.api import Derivation, Model, derive, gradcheck, load, network, program, train
+    from workbench.api import (
+        Derivation,
+        Model,
+        derive,
+        derive_depth,
+        derive_layer,
+        equations,
+        gradcheck,
+        load,
+        network,
+        program,
+        read_equations,
+        train,
+    )
     from workbench.core.program import Program
 
 _FROM_API = frozenset(
-    ("Derivation", "Model", "Program", "derive", "gradcheck", "load", "network", "program", "train")
+    (
+        "Derivation",
+        "Model",
+        "Program",
+        "derive",
+        "derive_depth",
+        "derive_layer",
+        "equations",
+        "gradcheck",
+        "load",
+        "network",
+        "program",
+        "read_equations",
+        "train",
+    )
 )
 
 __all__ = [
@@ -39,11 +66,15 @@ __all__ = [
     "Program",
     "WorkbenchError",
     "derive",
+    "derive_depth",
+    "derive_layer",
+    "equations",
     "gradcheck",
     "hookimpl",
     "load",
     "network",
     "program",
+    "read_equations",
     "train",
 ]
 

@@ -8,17 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.calculus import derivation as calculus
-from workbench.calculus.derivation import Detail, variable_of
-from workbench.calculus.differentiate import derive as differentiate
-from workbench.calculus.layout import Layout, in_layout
 from workbench.calculus.network import Network
 from workbench.core.data import Dataset, Preparation
 from workbench.core.data import load as load_data
@@ -30,79 +25,40 @@ from workbench.core.program import Program, compile_network
 from workbench.core.runs import load_run
 from workbench.core.training import Settings, Training
 from workbench.core.training import train as start_training
-from workbench.core.verify import verify
-from workbench.errors import InputError, close_matches
-from workbench.notation.document import Document, document
-from workbench.notation.formats import as_json, as_latex, as_markdown, as_text
-from workbench.notation.text import text
+from workbench.derivations import (
+    Derivation,
+    Files,
+    Names,
+    derive,
+    derive_depth,
+    derive_layer,
+    equations,
+    files_of,
+    known,
+    names_of,
+    read_equations,
+)
+from workbench.errors import InputError
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
 
 Array = NDArray[Any]
-Names = str | Sequence[str]
-Files = str | Path | Sequence[str | Path]
 
-FORMS = ("scalar", "matrix")
-
-
-@dataclass(frozen=True, repr=False)
-class Derivation(calculus.Derivation):
-    """A verified derivation that writes itself; in a notebook it shows as mathematics.
-
-    Attributes
-    ----------
-    title : what was derived.
-    layout, detail : how it is written.
-    """
-
-    title: str = ""
-    layout: Layout = Layout.DENOMINATOR
-    detail: Detail = Detail.PAPER
-
-    @property
-    def document(self) -> Document:
-        """The derivation arranged for reading."""
-        return document(self, self.title, self.layout, self.detail)
-
-    def text(self) -> str:
-        """The derivation in Unicode, as `workbench derive` prints it."""
-        return as_text(self.document, reasons=self.detail is Detail.FULL)
-
-    def latex(self, *, fragment: bool = False) -> str:
-        """A LaTeX document, or the `align*` environments alone."""
-        return as_latex([self.document], fragment=fragment)
-
-    def markdown(self) -> str:
-        """Markdown for GitHub and Jupyter."""
-        return as_markdown(self.document)
-
-    def json(self) -> str:
-        """The steps, their checks and the gradients as one JSON object."""
-        return as_json(
-            self, title=self.title, layout=self.layout.value, strategy=self.strategy.name
-        )
-
-    def gradient_text(self, name: str) -> str:
-        """The gradient of a parameter in Unicode, in the derivation's layout.
-
-        Raises
-        ------
-        InputError
-            If no such parameter was derived.
-        """
-        found = {variable_of(step.goal).symbol.name: step.result for step in self.results}
-        if name not in found:
-            raise InputError(f"no gradient of {name!r}; {close_matches(name, found)}")
-        return text(found[name])
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def __repr__(self) -> str:
-        return f"<{self.title}: {len(self.steps)} steps>"
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+__all__ = [
+    "Derivation",
+    "Model",
+    "Program",
+    "derive",
+    "derive_depth",
+    "derive_layer",
+    "equations",
+    "gradcheck",
+    "load",
+    "network",
+    "program",
+    "read_equations",
+    "train",
+]
 
 
 def network(
@@ -130,58 +86,6 @@ def network(
     """
     registry = _registry(plugins)
     return build_network(architecture, activation=activation, loss=loss, registry=registry)
-
-
-def derive(
-    network: Network,
-    *,
-    form: str = "matrix",
-    batch: bool = False,
-    strategy: str = "elementwise",
-    wrt: Names = (),
-    detail: Detail | str = Detail.PAPER,
-    layout: Layout | str = Layout.DENOMINATOR,
-    plugins: Files = (),
-) -> Derivation:
-    """Derive a network's gradients and check every step by numbers.
-
-    Parameters
-    ----------
-    form : "matrix", or "scalar" for networks of a few dozen parameters.
-    batch : a whole batch as a matrix, a sample a column.
-    strategy : the name of the way Jacobians are written.
-    wrt : the name or names of the parameters asked for; all if empty.
-    detail, layout : themselves or their names, "full", "numerator".
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or the network is too large for the scalar form.
-
-    >>> derive(network("2-1"), form="scalar").gradient_text("w0")
-    'δ₀ x₀'
-    """
-    detail, layout = _detail(detail), _layout(layout)
-    if form not in FORMS:
-        raise InputError(f"unknown form {form!r}; {close_matches(form, FORMS)}")
-    if form == "scalar" and batch:
-        raise InputError("the scalar form is for one sample; a batch needs the matrix form")
-    system = network.scalar_system() if form == "scalar" else network.system(batch=batch)
-    chosen = build_strategy(strategy, _registry(plugins))
-    plain = differentiate(system, strategy=chosen, wrt=_names(wrt), detail=detail)
-    checked = verify(in_layout(plain, layout))
-    samples = "a batch" if batch else "one sample"
-    title = f"Gradients of {network.label}, {network.loss.name}: {form} form, {samples}"
-    return Derivation(
-        checked.system,
-        checked.strategy,
-        checked.steps,
-        checked.backward,
-        checked.gradients,
-        title,
-        layout,
-        detail,
-    )
 
 
 def program(
@@ -243,7 +147,7 @@ def gradcheck(
     {'pass'}
     """
     registry = _registry(plugins)
-    names = _names(strategies) or tuple(registry.strategies)
+    names = names_of(strategies) or tuple(registry.strategies)
     verdicts = check_gradients(
         network,
         [build_strategy(name, registry) for name in names],
@@ -277,7 +181,7 @@ def train(
     >>> [record.epoch for record in training]
     [1, 2]
     """
-    dataset = data if isinstance(data, Dataset) else load_data(data, targets=_names(target))
+    dataset = data if isinstance(data, Dataset) else load_data(data, targets=names_of(target))
     chosen = build_strategy(strategy, _registry(plugins))
     return start_training(network, dataset, Settings(strategy=chosen, **settings))
 
@@ -313,7 +217,7 @@ def load(run: str | Path, *, plugins: Files = ()) -> Model:
         If the run cannot be read, or was trained with a plugin file that is not named.
     """
     found = load_run(run)
-    given = {file.name for file in _files(plugins)}
+    given = {file.name for file in files_of(plugins)}
     for file in found.plugin_files:
         if file.name not in given:
             raise InputError(
@@ -324,35 +228,9 @@ def load(run: str | Path, *, plugins: Files = ()) -> Model:
     return Model(built, found.preparation, ForwardPass(built, found.parameters(built)))
 
 
-def _names(given: Names) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _files(given: Files) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(file) for file in given]
-
-
 def _registry(plugins: Files) -> Registry:
-    return load_registry(_files(plugins))
-
-
-def _layout(given: Layout | str) -> Layout:
-    return Layout(_known("layout", given, [layout.value for layout in Layout]))
+    return load_registry(files_of(plugins))
 
 
 def _method(given: Method | str) -> Method:
-    return Method(_known("method", given, [method.value for method in Method]))
-
-
-def _detail(given: Detail | str) -> Detail:
-    if isinstance(given, Detail):
-        return given
-    return Detail[_known("detail", given, [detail.name.lower() for detail in Detail]).upper()]
-
-
-def _known(what: str, given: str, names: Sequence[str]) -> str:
-    """A name in lower case, if it is known."""
-    name = str(given).lower()
-    if name not in names:
-        raise InputError(f"unknown {what} {given!r}; {close_matches(name, names)}")
-    return name
+    return Method(known("method", given, list(Method)))

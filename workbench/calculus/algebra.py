@@ -37,7 +37,7 @@ def add(*terms: Expression) -> Expression:
     total: dict[int, tuple[Fraction, Expression]] = {}
     for term in flatten("add", terms):
         coefficient, rest = split_coefficient(term)
-        rest = number(1) if rest.operation == "ones" else rest
+        rest = _without_ones(rest)
         collected = total.get(rest.form, (Fraction(0), rest))[0] + coefficient
         total[rest.form] = (collected, total.get(rest.form, (collected, rest))[1])
     kept = [scaled(coefficient, rest) for coefficient, rest in total.values() if coefficient]
@@ -51,6 +51,15 @@ def add(*terms: Expression) -> Expression:
     if all(term.is_scalar for term in kept):
         return spread(make("add", tuple(kept), None, SCALAR), shape)
     return make("add", tuple(kept), None, shape)
+
+
+def _without_ones(term: Expression) -> Expression:
+    """s 𝟏 as s, since a scalar in a sum stands in every entry."""
+    if term.operation == "ones":
+        return number(1)
+    if term.operation == "multiply" and term.arguments[-1].operation == "ones":
+        return multiply(*term.arguments[:-1])
+    return term
 
 
 def subtract(left: Expression, right: Expression) -> Expression:
@@ -151,6 +160,8 @@ def power(base: Expression, exponent: int | Fraction) -> Expression:
 def where(condition: Expression, yes: Expression, no: Expression) -> Expression:
     """Entry by entry, `yes` where the condition holds, else `no`."""
     shape = _common_shape("where", (condition, yes, no))
+    if condition.shape == shape:
+        yes, no = _without_ones(yes), _without_ones(no)
     if yes.form == no.form:
         return spread(yes, shape)
     if yes.number == 1 and is_zero(no):

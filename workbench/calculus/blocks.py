@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from workbench.calculus.algebra import is_zero
+from workbench.calculus.algebra import add, is_zero, multiply, split_scalars, spread
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression, describe, make, zero
+from workbench.calculus.matrices import matmul
 from workbench.errors import ShapeError
 
 ZERO = Dimension.number(0)
@@ -106,6 +107,18 @@ def block(
         assert isinstance(matrix.data, tuple)
         above, left = matrix.data
         return block(matrix.arguments[0], above + row_start, rows, left + column_start, columns)
+    if matrix.operation == "add":
+        terms = (spread(term, matrix.shape) for term in matrix.arguments)
+        return add(*(block(term, row_start, rows, column_start, columns) for term in terms))
+    scalars, rest = split_scalars(matrix)
+    if scalars and rest is not None:
+        return multiply(*scalars, block(rest, row_start, rows, column_start, columns))
+    if matrix.operation == "matmul":
+        first, *_, last = matrix.arguments
+        above = block(first, row_start, rows, ZERO, first.shape[1])
+        beside = block(last, ZERO, last.shape[0], column_start, columns)
+        if "block" not in (above.operation, beside.operation):
+            return matmul(above, *matrix.arguments[1:-1], beside)
     if matrix.operation in ("vstack", "hstack"):
         axis = 0 if matrix.operation == "vstack" else 1
         place = ZERO

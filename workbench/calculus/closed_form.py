@@ -6,14 +6,19 @@ parts, come from `workbench.calculus.differentiate`.
 
 from __future__ import annotations
 
-from workbench.calculus.columns import column_pullback
+from collections.abc import Sequence
+
+from workbench.calculus.columns import pullback
 from workbench.calculus.differentials import differential
 from workbench.calculus.expressions import Expression, Kind, number, symbol
 from workbench.calculus.functions import Function
 from workbench.calculus.linear_maps import matrix_of
 from workbench.calculus.matrices import transpose
-from workbench.calculus.pullbacks import accumulate, table_pullback
+from workbench.calculus.pullbacks import accumulate
+from workbench.calculus.recognition import recognise
 from workbench.calculus.rewriting import substitute
+from workbench.calculus.simplify import cancel, divisions, merge_branches
+from workbench.calculus.slopes import expand_primes
 from workbench.calculus.system import System
 from workbench.calculus.tidy import tidy
 from workbench.errors import ShapeError
@@ -27,8 +32,14 @@ def put_in(system: System) -> Expression:
     return known[system.equations[-1].left]
 
 
-def gradient(expression: Expression, variable: Expression) -> Expression:
+def gradient(
+    expression: Expression, variable: Expression, functions: Sequence[Function] = ()
+) -> Expression:
     """The gradient of a scalar, of the shape of the variable.
+
+    Parameters
+    ----------
+    functions : what may be recognised in the result by its formula.
 
     Raises
     ------
@@ -45,16 +56,22 @@ def gradient(expression: Expression, variable: Expression) -> Expression:
     """
     if not expression.is_scalar:
         raise ShapeError("a gradient is that of a scalar; of anything else there is a Jacobian")
-    (found,) = accumulate(tidy(expression), [variable], number(1), pullback)
-    return tidy(found)
+    given = tidy(expression)
+    (found,) = accumulate(given, [variable], number(1), pullback)
+    found = recognise(merge_branches(found), functions)
+    return _without_divisions(tidy(found, like=[given]), given)
 
 
-def pullback(node: Expression, index: int, seed: Expression) -> Expression:
-    """The rule table, with functions of a column written in terms of their own value."""
-    function = node.data
-    if isinstance(function, Function) and function.columnwise:
-        return column_pullback(function, node.arguments[0], node, seed)
-    return table_pullback(node, index, seed)
+def _without_divisions(found: Expression, given: Expression) -> Expression:
+    """With σ′ worked out where that lets divisions cancel, as in the gradient of log σ."""
+    before = divisions(found)
+    if not before:
+        return found
+    worked_out = expand_primes(found)
+    if worked_out is found:
+        return found
+    cancelled = tidy(cancel(worked_out), like=[given])
+    return cancelled if divisions(cancelled) < before else found
 
 
 def jacobian_matrix(expression: Expression, variable: Expression) -> Expression:
@@ -67,10 +84,12 @@ def jacobian_matrix(expression: Expression, variable: Expression) -> Expression:
     """
     change = symbol("d" + variable.symbol.name, Kind.VARIABLE, variable.shape)
     moved = tidy(differential(expression, {variable: change}))
-    return tidy(transpose(matrix_of(moved, change)))
+    return tidy(transpose(matrix_of(moved, change)), like=[expression])
 
 
-def hessian(expression: Expression, variable: Expression) -> Expression:
+def hessian(
+    expression: Expression, variable: Expression, functions: Sequence[Function] = ()
+) -> Expression:
     """∂²f / ∂vec(X) ∂vec(X)ᵀ of a scalar f, (entries of X) × (entries of X).
 
     Raises
@@ -78,11 +97,13 @@ def hessian(expression: Expression, variable: Expression) -> Expression:
     InputError
         If it cannot be written as a matrix.
     """
-    return tidy(transpose(jacobian_matrix(gradient(expression, variable), variable)))
+    found = transpose(jacobian_matrix(gradient(expression, variable, functions), variable))
+    return tidy(found, like=[expression])
 
 
 def hessian_vector_product(
     expression: Expression, variable: Expression, direction: Expression
 ) -> Expression:
     """The change of a scalar's gradient along a direction, of the variable's shape."""
-    return tidy(differential(gradient(expression, variable), {variable: direction}))
+    moved = differential(gradient(expression, variable), {variable: direction})
+    return tidy(moved, like=[expression])

@@ -24,7 +24,7 @@ from workbench.calculus.functions import (
     repeated,
 )
 from workbench.calculus.matrices import diag, kron, matmul, transpose, vec
-from workbench.calculus.pullbacks import gradients
+from workbench.calculus.pullbacks import gradients, table_pullback
 from workbench.calculus.rewriting import depends_on, substitute
 from workbench.calculus.simplify import common_factors, expand, merge_branches
 from workbench.calculus.slopes import Stage, distinct, expand_primes
@@ -103,6 +103,14 @@ def column_pullback(
     """The gradient of the argument of a columnwise function, column by column."""
     bindings = {COLUMN_VARIABLE: argument, COLUMN_OUTPUT: value, COLUMN_GRADIENT: gradient}
     return by_columns(column_slope(function).form, bindings)
+
+
+def pullback(node: Expression, index: int, gradient: Expression) -> Expression:
+    """The rule table, with functions of a column written in terms of their own value."""
+    function = node.data
+    if isinstance(function, Function) and function.columnwise and not function.order:
+        return column_pullback(function, node.arguments[0], node, gradient)
+    return table_pullback(node, index, gradient)
 
 
 def column_jacobian(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.slopes import Stage
@@ -47,6 +47,15 @@ class Detail(IntEnum):
     FULL = 2
 
 
+class Tier(StrEnum):
+    """A kind of evidence that the stages of a step are equal, from the weakest to the strongest."""
+
+    SHAPES = "shapes"
+    FLOAT64 = "float64"
+    PRECISE = "precise"
+    EXACT = "exact"
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """How a step fared against numbers.
@@ -57,12 +66,17 @@ class Check:
     max_relative_error : the worst distance, relative to the norm of the tensor.
     seeds : the seeds of the draws.
     sizes : for each seed the size of each dimension.
+    tiers : the kinds of evidence there are: shapes; float64; 50 digits, where float64 left it open;
+        exact, modulo a prime.
+    chance : the chance that an exact agreement is an accident; None without one.
     """
 
     passed: bool
     max_relative_error: float
     seeds: tuple[int, ...]
     sizes: tuple[Mapping[str, int], ...]
+    tiers: tuple[Tier, ...] = ()
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,8 @@ class Derivation:
     @property
     def results(self) -> tuple[Step, ...]:
         """The steps that give the gradients asked for."""
-        by_derivative = {s.goal.data: s for s in self.steps if s.goal.operation in DERIVATIVES}
+        of_interest = (*DERIVATIVES, "total_jacobian")
+        by_derivative = {s.goal.data: s for s in self.steps if s.goal.operation in of_interest}
         return tuple(by_derivative[self.system.loss, p] for p in self.gradients)
 
     @property

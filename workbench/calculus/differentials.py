@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workbench.calculus.algebra import add, is_zero, multiply, spread
+from workbench.calculus.columns import pullback
 from workbench.calculus.expressions import Expression, Kind, number, symbol, walk, zero
 from workbench.calculus.matrices import total
-from workbench.calculus.pullbacks import gradients, table_pullback
+from workbench.calculus.pullbacks import gradients
 from workbench.calculus.tidy import tidy
 
 
@@ -45,6 +46,6 @@ def differential(root: Expression, changes: Mapping[Expression, Expression]) -> 
 def pushforward(node: Expression, index: int, change: Expression) -> Expression:
     """The change of one node along the change of one argument."""
     seed = symbol("Z̄", Kind.GRADIENT, node.shape)
-    pulled = table_pullback(node, index, seed)
+    pulled = pullback(node, index, seed)
     (change_of_node,) = gradients(total(multiply(pulled, change)), [seed], number(1))
     return tidy(change_of_node)

@@ -63,6 +63,7 @@ def derive(
     wrt: Sequence[str] = (),
     detail: Detail = Detail.PAPER,
     voice: VoiceName = VoiceName.CHAIN,
+    expand: bool = True,
 ) -> Derivation:
     """Work out the gradients of a system's loss, or the Jacobians of what is no scalar.
 
@@ -73,6 +74,7 @@ def derive(
     detail : with `Detail.FULL`, equations that are alike but for their numbers are each worked out
         by entries; else the first of them stands for all.
     voice : how the steps are told.
+    expand : whether σ′ is replaced by what it was worked out to be.
 
     Raises
     ------
@@ -92,7 +94,9 @@ def derive(
         )
     if not system.loss.is_scalar:
         return derive_jacobians(system, wanted, needed_symbols(system, wanted), strategy, detail)
-    return Differentiation(system, strategy, wanted, detail, voice).run()
+    work = Differentiation(system, strategy, wanted, detail, voice)
+    work.expand = expand
+    return work.run()
 
 
 class Differentiation:
@@ -102,7 +106,10 @@ class Differentiation:
     ----------
     handle : what stands for the gradient of each symbol in later formulas: a name, or ∂L/∂u.
     inlined : gradients that are put in where they are used, because they are used once.
+    expand : whether σ′ is replaced by what it was worked out to be.
     """
+
+    expand: bool = True
 
     def __init__(
         self,
@@ -198,7 +205,9 @@ class Differentiation:
 
     def _finished(self, variable: Expression, consumers: Sequence[Equation]) -> list[Stage]:
         """From what the rules give to what a person would write."""
-        put_in = merge_branches(expanded(self.pulled(consumers, variable), consumers))
+        put_in = self.pulled(consumers, variable)
+        if self.expand:
+            put_in = merge_branches(expanded(put_in, consumers))
         stages = [Stage(put_in, "expand", "put in the derivative of the function")]
         cancelled = cancel(put_in)
         stages.append(Stage(cancelled, "cancel", "multiply out and cancel"))

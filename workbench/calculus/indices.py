@@ -1,314 +1,106 @@
-"""Indices: names that run over a dimension, alone, as digits of a longer one, or moved along.
-
-The row of vec(A) is a pair of indices, the row of a stack is an index moved past the parts above
-it. A `Position` says where an entry stands in such a dimension; taking it apart demands that an
-index be split, which whoever introduced the index then does.
-"""
+"""Expressions by entries: entries of matrices, Kronecker deltas, and sums over an index."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import NamedTuple
+from collections.abc import Hashable
 
-from workbench.calculus.blocks import ZERO
-from workbench.calculus.dimensions import ONE, Dimension
-from workbench.errors import InputError
+from workbench.calculus.algebra import add, is_zero, multiply
+from workbench.calculus.dimensions import SCALAR, Dimension
+from workbench.calculus.expressions import Expression, jacobian, make, number, transform, walk
+from workbench.calculus.positions import names_in, renamed
+from workbench.calculus.rewriting import rebuild
+
+Indices = tuple[str, ...]
+INDEXED = ("entry", "delta")
 
 
-class Index(str):
-    """Several names as one index, `(j,i)`, the first one major; or an index moved along, `m+i`.
+def entry(matrix: Expression, *indices: str) -> Expression:
+    """One entry as a scalar: `entry(x, "i")` of a column, `entry(W, "i", "j")` of a matrix."""
+    if matrix.is_scalar:
+        return matrix
+    return make("entry", (matrix,), indices, SCALAR)
 
-    Attributes
-    ----------
-    names : what it is made of; none for a fixed place.
-    offset : what is added.
 
-    >>> Index(("j", "i"))
-    '(j,i)'
+def delta(left: str, right: str) -> Expression:
+    """The Kronecker delta δ_ij: 1 where the indices agree, else 0."""
+    if left == right:
+        return number(1)
+    return make("delta", (), tuple(sorted((left, right))), SCALAR)
+
+
+def index_sum(index: str, dimension: Dimension, body: Expression) -> Expression:
+    """The sum over an index, contracted where a δ says so.
+
+    >>> n = Dimension.named("n")
+    >>> index_sum("k", n, multiply(delta("k", "i"), delta("k", "j"))) is delta("i", "j")
+    True
     """
-
-    names: tuple[str, ...]
-    offset: Dimension
-
-    def __new__(cls, names: Sequence[str], offset: Dimension = ZERO) -> Index:
-        """The index of these names."""
-        inner = names[0] if len(names) == 1 else f"({','.join(names)})" if names else "1"
-        made = super().__new__(cls, inner if offset is ZERO else f"{offset!r}+{inner}")
-        made.names, made.offset = tuple(names), offset
-        return made
-
-
-def names_in(index: str) -> tuple[str, ...]:
-    """The names that an index is made of.
-
-    >>> names_in(Index(("j", "i"))), names_in("k")
-    (('j', 'i'), ('k',))
-    """
-    return index.names if isinstance(index, Index) else (index,)
+    if is_zero(body):
+        return body
+    if body.operation == "add":
+        return add(*(index_sum(index, dimension, term) for term in body.arguments))
+    factors = body.arguments if body.operation == "multiply" else (body,)
+    for place, factor in enumerate(factors):
+        if factor.operation == "delta" and index in indices_of(factor):
+            (other,) = [name for name in indices_of(factor) if name != index]
+            rest = multiply(number(1), *factors[:place], *factors[place + 1 :])
+            return rename(rest, index, other)
+    free = [factor for factor in factors if not uses(factor, index)]
+    bound = [factor for factor in factors if uses(factor, index)]
+    summed = make("index_sum", (multiply(number(1), *bound),), (index, dimension), SCALAR)
+    return multiply(*free, summed)
 
 
-def renamed(index: str, naming: Mapping[str, str]) -> str:
-    """An index with other names.
-
-    >>> renamed(Index(("j", "i")), {"i": "k"})
-    '(j,k)'
-    """
-    if isinstance(index, Index):
-        return Index([naming.get(name, name) for name in index.names], index.offset)
-    return naming.get(index, index)
+def plain_sum(index: str, dimension: Dimension, body: Expression) -> Expression:
+    """The sum over an index, left as it is."""
+    return body if is_zero(body) else make("index_sum", (body,), (index, dimension), SCALAR)
 
 
-class Place(NamedTuple):
-    """One digit of a position: a name, what it runs over, and where that lies in the digit.
-
-    Attributes
-    ----------
-    name : empty for a fixed place.
-    dimension : what the name runs over.
-    offset : what is added to it.
-    whole : what the digit runs over: more than the name does, in a stack.
-    """
-
-    name: str
-    dimension: Dimension
-    offset: Dimension
-    whole: Dimension
+def indices_of(node: Expression) -> Indices:
+    """The indices of an entry or a delta."""
+    return node.data if isinstance(node.data, tuple) and node.operation in INDEXED else ()
 
 
-Position = tuple[Place, ...]
-"""The digits of an index, major first; none in a dimension of one."""
+def uses(expression: Expression, index: str) -> bool:
+    """Whether an index occurs in an expression."""
+    return any(
+        any(index in names_in(place) for place in indices_of(node))
+        if node.operation in INDEXED
+        else node.operation == "jacobian" and any(uses(part, index) for part in _pair(node))
+        for node in walk(expression)
+    )
 
 
-class SplitError(Exception):
-    """An index has to be written as two: as a pair, or as one for each part of a stack."""
-
-    def __init__(self, name: str, parts: tuple[Dimension, ...], stacked: bool) -> None:
-        super().__init__(name)
-        self.name, self.parts, self.stacked = name, parts, stacked
+def _pair(node: Expression) -> tuple[Expression, Expression]:
+    """The two ends, ∂of and ∂by, of a Jacobian node."""
+    assert isinstance(node.data, tuple)
+    return node.data[0], node.data[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How an index is written by others, and whether they stand for parts of a stack."""
+def rename(expression: Expression, old: str, new: str) -> Expression:
+    """The same expression with one index for another."""
 
-    names: tuple[str, ...]
-    parts: tuple[Dimension, ...]
-    stacked: bool
+    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+        if node.operation in INDEXED:
+            indices = tuple(renamed(index, {old: new}) for index in indices_of(node))
+            if node.operation == "delta":
+                return delta(*indices)
+            return entry(node.arguments[0], *indices)
+        if node.operation == "jacobian":
+            return jacobian(*(rename(part, old, new) for part in _pair(node)))
+        return node if arguments == node.arguments else rebuild(node, arguments)
 
-
-class Names:
-    """Names for indices, and how those that stand for several are split.
-
-    Parameters
-    ----------
-    taken : names that mean something else.
-    letters : what names are made of; when they are used up, they are numbered.
-    reuse : whether sums beside each other may share a name.
-
-    >>> names = Names(frozenset("i"))
-    >>> names.new(), names.new()
-    ('j', 'k')
-    """
-
-    def __init__(
-        self, taken: frozenset[str] = frozenset(), letters: str = "ijklst", reuse: bool = False
-    ) -> None:
-        self.splits: dict[str, Split] = {}
-        self.reuse = reuse
-        self._taken = set(taken)
-        self._letters = letters
-        self._used = 0
-
-    def new(self) -> str:
-        """A name that means nothing yet."""
-        while True:
-            number, place = divmod(self._used, len(self._letters))
-            self._used += 1
-            name = f"{self._letters[place]}{number or ''}"
-            if name not in self._taken:
-                return name
-
-    @property
-    def mark(self) -> int:
-        """How many names are used, to go back to."""
-        return self._used
-
-    def back_to(self, mark: int) -> None:
-        """Give names out again from a mark on."""
-        self._used = mark
-
-    def split(self, demand: SplitError) -> None:
-        """Meet a demand: from now on the index is written by others, which are kept for it."""
-        if demand.name in self.splits:
-            raise InputError("an index would have to be split in two ways")
-        names = tuple(self.new() if part is not ONE else "" for part in demand.parts)
-        self._taken.update(names)
-        self.splits[demand.name] = Split(names, demand.parts, demand.stacked)
-
-    def positions(self, name: str, dimension: Dimension) -> list[Position]:
-        """Where an index can stand: one position, or one for each part of a stack.
-
-        >>> Names().positions("k", Dimension.named("n"))
-        [(Place(name='k', dimension=n, offset=, whole=n),)]
-        """
-        if dimension is ONE:
-            return [()]
-        split = self.splits.get(name)
-        if split is None:
-            return [(Place(name, dimension, ZERO, dimension),)]
-        inner = [
-            self.positions(*pair) for pair in zip(split.names, split.parts, strict=True)
-        ]
-        if not split.stacked:
-            return [sum(chosen, ()) for chosen in product(*inner)]
-        found: list[Position] = []
-        start = ZERO
-        for part, positions in zip(split.parts, inner, strict=True):
-            found.extend(moved(position, part, start, dimension) for position in positions)
-            start = start + part
-        return found
+    return transform(expression, rule)
 
 
-def moved(position: Position, length: Dimension, offset: Dimension, whole: Dimension) -> Position:
-    """A position among `length` places, as one among `whole` that start `offset` earlier.
-
-    Raises
-    ------
-    InputError
-        If it has several digits.
-    """
-    if length is whole:
-        return position
-    if not position:
-        return (Place("", ONE, offset, whole),)
-    if len(position) > 1:
-        raise InputError("a pair of indices within a block has no form by entries")
-    (place,) = position
-    return (Place(place.name, place.dimension, place.offset + offset, whole),)
+def bound_of(data: Hashable) -> tuple[str, Dimension]:
+    """The index of a sum, and what it runs over."""
+    assert isinstance(data, tuple)
+    return data[0], data[1]
 
 
-def index_of(position: Position) -> str:
-    """A position as the index of an entry."""
-    if len(position) == 1 and position[0].offset is ZERO and position[0].name:
-        return position[0].name
-    if len(position) == 1:
-        return Index([position[0].name] if position[0].name else [], position[0].offset)
-    if any(place.offset is not ZERO for place in position):
-        raise InputError("a pair of indices within a block has no form by entries")
-    return Index([place.name for place in position])
-
-
-def digits(position: Position, parts: Sequence[Dimension]) -> list[Position]:
-    """A position in a product of dimensions as one position in each.
-
-    Raises
-    ------
-    SplitError
-        If an index has to be written as a pair first.
-    InputError
-        If the digits of the position do not fit.
-    """
-    pieces: list[Position] = []
-    rest = list(position)
-    for part in parts:
-        piece: list[Place] = []
-        need = part
-        while need is not ONE:
-            if not rest:
-                raise InputError("the digits of an index do not fit")
-            over = rest[0].whole
-            remaining = _quotient(need, over)
-            if remaining is None:
-                beyond = _quotient(over, need)
-                if beyond is None or rest[0].whole is not rest[0].dimension:
-                    raise InputError(f"an index over {over!r} cannot be split at {need!r}")
-                raise SplitError(rest[0].name, (need, beyond), stacked=False)
-            piece.append(rest.pop(0))
-            need = remaining
-        pieces.append(tuple(piece))
-    return pieces
-
-
-def _quotient(whole: Dimension, part: Dimension) -> Dimension | None:
-    """What times `part` is `whole`, for products of names and numbers."""
-    if whole is part:
-        return ONE
-    if len(whole.terms) != 1 or len(part.terms) != 1:
-        return None
-    ((names, times),), ((others, factor),) = whole.terms, part.terms
-    left = list(names)
-    for other in others:
-        if other not in left:
-            return None
-        left.remove(other)
-    return None if times % factor else Dimension(((tuple(left), times // factor),))
-
-
-def within(position: Position, lengths: Sequence[Dimension]) -> tuple[int, Position]:
-    """Which part of a stack a position lies in, and where in it.
-
-    Raises
-    ------
-    SplitError
-        If that depends on the index.
-    InputError
-        If the parts cut across those of another stack.
-    """
-    if len(position) != 1:
-        raise InputError("a pair of indices in a stack has no form by entries")
-    (place,) = position
-    start = ZERO
-    for number, length in enumerate(lengths):
-        inner, behind = place.offset - start, start + length - place.offset - place.dimension
-        if _is_size(inner) and _is_size(behind):
-            if length is ONE:
-                return number, ()
-            return number, (Place(place.name, place.dimension, inner, length),)
-        if inner is ZERO and _is_size(place.dimension - length):
-            raise SplitError(place.name, (length, place.dimension - length), stacked=True)
-        start = start + length
-    raise InputError(f"the parts of a stack of {place.whole!r} rows or columns cut each other")
-
-
-def _is_size(dimension: Dimension) -> bool:
-    return all(times >= 0 for _, times in dimension.terms)
-
-
-def pairs(left: Position, right: Position) -> list[tuple[str, str]] | None:
-    """The names that must agree for two positions in one dimension to be the same; None if never.
-
-    Raises
-    ------
-    SplitError
-        If an index has to be split as the other one is.
-    InputError
-        If the two are split in different ways.
-    """
-    if len(left) != len(right):
-        shorter, longer = (left, right) if len(left) < len(right) else (right, left)
-        digits(shorter, [place.whole for place in longer])
-        raise InputError("two indices are pairs in different ways")
-    found = []
-    for one, other in zip(left, right, strict=True):
-        if one.whole is not other.whole:
-            raise InputError("two indices are pairs in different ways")
-        if (one.offset, one.dimension) == (other.offset, other.dimension):
-            if one.name:
-                found.append((one.name, other.name))
-            continue
-        wide, narrow = (one, other) if one.dimension is one.whole else (other, one)
-        if wide.dimension is wide.whole:
-            before = narrow.offset
-            after = wide.whole - before - narrow.dimension
-            parts = tuple(part for part in (before, narrow.dimension, after) if part is not ZERO)
-            raise SplitError(wide.name, parts, stacked=True)
-        apart = (
-            one.offset - other.offset - other.dimension,
-            other.offset - one.offset - one.dimension,
-        )
-        if any(map(_is_size, apart)):
-            return None
-        raise InputError("the parts of two stacks cut each other")
-    return found
+def names_of(expression: Expression) -> set[str]:
+    """Every name of an index in an expression, bound or free."""
+    found = {n for node in walk(expression) for i in indices_of(node) for n in names_in(i)}
+    sums = (node for node in walk(expression) if node.operation == "index_sum")
+    return found | {bound_of(node.data)[0] for node in sums}

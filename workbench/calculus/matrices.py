@@ -55,8 +55,9 @@ def matmul(*factors: Expression) -> Expression:
                 f"matrix product ({describe(chain[-1].shape)})({describe(matrix.shape)}): "
                 "the inner dimensions differ"
             )
-        _append(chain, matrix)
-        _cancel_inverses(chain)
+        for factor in _rank_one(matrix):
+            _append(chain, factor)
+            _cancel_inverses(chain)
     if not chain:
         return multiply(*scalars) if scalars else number(1)
     shape = (chain[0].shape[0], chain[-1].shape[1])
@@ -103,6 +104,14 @@ def _append(chain: list[Expression], matrix: Expression) -> None:
         chain.append(diag(merged))
     else:
         chain.append(matrix)
+
+
+def _rank_one(matrix: Expression) -> tuple[Expression, ...]:
+    """The matrix of ones as 𝟏 𝟏ᵀ, anything else as it is."""
+    rows, columns = matrix.shape
+    if matrix.operation != "ones" or ONE in matrix.shape:
+        return (matrix,)
+    return ones((rows, ONE)), ones((ONE, columns))
 
 
 def _cancel_inverses(chain: list[Expression]) -> None:
@@ -152,6 +161,8 @@ def transpose(expression: Expression) -> Expression:
             return matmul(*(transpose(factor) for factor in reversed(arguments)))
         case "inverse" if _is_symmetric(arguments[0]):
             return expression
+        case "inverse" if arguments[0].operation == "matmul":
+            return inverse(transpose(arguments[0]))
         case "commutation":
             return make("commutation", (), _reversed(expression.data), expression.shape)
         case "vstack" | "hstack":
@@ -293,6 +304,8 @@ def diagonal(matrix: Expression) -> Expression:
             return zero(column)
         case "transpose":
             return diagonal(matrix.arguments[0])
+        case "matmul" if _transposes(transpose(matrix)) < _transposes(matrix):
+            return diagonal(transpose(matrix))
         case "add":
             return add(*(diagonal(spread(term, matrix.shape)) for term in matrix.arguments))
         case "multiply":
@@ -335,8 +348,10 @@ def inverse(matrix: Expression) -> Expression:
             return transpose(inverse(matrix.arguments[0]))
         case "diag":
             return diag(power(matrix.arguments[0], -1))
-        case "kron" if all(_is_square(factor) for factor in matrix.arguments):
+        case "kron" if all(map(_is_square, matrix.arguments)):
             return kron(*map(inverse, matrix.arguments))
+        case "matmul" if all(map(_is_square, matrix.arguments)):
+            return matmul(*map(inverse, reversed(matrix.arguments)))
         case "commutation":
             return transpose(matrix)
     scalars, rest = split_scalars(matrix)
@@ -390,7 +405,7 @@ def trace(matrix: Expression) -> Expression:
             return add(*(trace(spread(term, matrix.shape)) for term in matrix.arguments))
         case "matmul":
             return _trace_of_product(matrix)
-        case "kron" if all(_is_square(factor) for factor in matrix.arguments):
+        case "kron" if all(map(_is_square, matrix.arguments)):
             return multiply(*map(trace, matrix.arguments))
     scalars, rest = split_scalars(matrix)
     if scalars and rest is not None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.calculus.layout import Layout
-from workbench.cli.options import (
-    ActivationOption,
-    LossOption,
-    NetworkArgument,
-    OutputOption,
-    PluginOption,
-    StrategyOption,
-)
+from workbench.cli.options import LossOption, OutputOption, PluginOption
 from workbench.cli.output import write_output
+from workbench.cli.sources import (
+    DEEP,
+    LAYER,
+    forms_of,
+    is_equations,
+    one_source,
+    system_of,
+)
 
 if TYPE_CHECKING:
     from workbench.api import Derivation
@@ -26,10 +26,19 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """How the network is written down."""
+    """How a network is written down."""
 
     SCALAR = "scalar"
     MATRIX = "matrix"
+
+
+class VoiceOption(StrEnum):
+    """How the steps are told; vec and ⊗ are the chain rule in the kronecker strategy."""
+
+    CHAIN = "chain"
+    DIFFERENTIALS = "differentials"
+    ENTRIES = "entries"
+    KRONECKER = "kronecker"
 
 
 class DetailName(StrEnum):
@@ -46,40 +55,81 @@ class Format(StrEnum):
     TEXT = "text"
     LATEX = "latex"
     MARKDOWN = "markdown"
+    HTML = "html"
     JSON = "json"
 
 
 class Target(StrEnum):
     """What code is printed."""
 
+    PYTHON = "python"
     NUMPY = "numpy"
+    TORCH = "torch"
+    JAX = "jax"
+    PROGRAM = "program"
 
 
 NOT_EMITTED = {
-    "form": "--form",
-    "wrt": "--wrt",
     "detail": "--detail",
     "layout": "--layout",
     "output_format": "--format",
     "fragment": "--fragment",
+    "numbers": "--numbers",
 }
-"""What does not go with --emit; a program is of a batch, so --batch does."""
+"""What does not go with --emit."""
+
+NOT_IN_PROGRAM = {"form": "--form", "wrt": "--wrt", "voice": "--voice", "order": "--order"}
+"""What does not go with --emit program either; a program is of a batch, so --batch does."""
 
 
 def derive(
     context: typer.Context,
-    network: NetworkArgument,
-    activation: ActivationOption = "sigmoid",
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A network (2-2-1, 64-32:tanh-10:softmax), layer, N-layer, a file of equations "
+            "(model.eq), or - for equations on standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    expression: Annotated[
+        str | None,
+        typer.Option("--expression", "-e", metavar="FORMULA", help="One formula; needs --wrt."),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Activation of layers that name none; sigmoid if not given (layer: undetermined).",
+            show_default=False,
+        ),
+    ] = None,
     loss: LossOption = None,
     form: Annotated[
         Form | None,
         typer.Option(help="Neuron by neuron or in matrices; both if not given (JSON: matrix)."),
     ] = None,
-    strategy: StrategyOption = "elementwise",
+    voice: Annotated[VoiceOption, typer.Option(help="How the steps are told.")] = VoiceOption.CHAIN,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="How the chain rule writes Jacobians; see workbench plugins."
+        ),
+    ] = "elementwise",
     batch: Annotated[bool, typer.Option("--batch", help="A batch, a sample a column.")] = False,
     wrt: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this parameter's gradient; repeatable."),
+        typer.Option(metavar="NAME", help="Differentiate by this symbol alone; repeatable."),
+    ] = None,
+    order: Annotated[
+        int, typer.Option(min=1, max=2, metavar="1|2", help="2 for Hessians as well.")
+    ] = 1,
+    expand: Annotated[
+        bool | None,
+        typer.Option(
+            "--expand/--no-expand", help="Put in what σ′ is; if not given, in networks only."
+        ),
     ] = None,
     detail: Annotated[
         DetailName, typer.Option(help="Results, working, or every line of every layer.")
@@ -89,120 +139,158 @@ def derive(
     ] = Layout.DENOMINATOR,
     output_format: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TEXT,
     fragment: Annotated[
-        bool, typer.Option("--fragment", help="With --format latex: only the align* environments.")
+        bool,
+        typer.Option(
+            "--fragment",
+            help="With --format latex: only the align* environments; html: one element.",
+        ),
+    ] = False,
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Work an example: its numbers beneath every line.")
     ] = False,
     emit: Annotated[
-        Target | None, typer.Option(help="Print the program that train runs, as source.")
+        Target | None,
+        typer.Option(help="Print code instead; program is what train runs, in buffers."),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="With --emit: samples in a batch.")
+        int, typer.Option(min=1, metavar="N", help="With --emit program: samples in a batch.")
     ] = 32,
     output: OutputOption = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Write out the derivation of a network's gradients, every step checked by numbers.
+    """Write out the derivation of gradients, every step checked.
 
-    Example: workbench derive 2-2-1 --form matrix --strategy kronecker
+    Example: workbench derive 2-2-1 --form matrix --voice kronecker
     """
-    from workbench.api import network as build
-
-    if emit is not None:
-        _refuse_what_is_not_emitted(context)
-    if fragment and output_format is not Format.LATEX:
-        raise typer.BadParameter("it needs --format latex", param_hint="--fragment")
-    built = build(network, activation=activation, loss=loss, plugins=plugin or ())
-    if emit is not None:
-        write_output(_source(built, strategy, batch_size, plugin), output)
+    one_source(source, expression)
+    _refuse_what_does_not_go(context, emit, output_format, fragment, numbers)
+    if voice is VoiceOption.KRONECKER:
+        if strategy not in ("elementwise", "kronecker"):
+            raise typer.BadParameter(
+                f"vec and ⊗ are the kronecker strategy, not {strategy}", param_hint="--voice"
+            )
+        strategy, voice = "kronecker", VoiceOption.CHAIN
+    if emit is Target.PROGRAM:
+        write_output(_program(source, activation, loss, strategy, batch_size, plugin), output)
         return
-    derivations = [
-        _derivation(built, shown, strategy, batch, wrt, detail, layout, plugin)
-        for shown in _forms(built, form, batch, output_format, wrt)
-    ]
-    write_output(_written(derivations, output_format, fragment), output)
+    shared: dict[str, Any] = {
+        "voice": voice.value,
+        "strategy": strategy,
+        "wrt": wrt or (),
+        "order": order,
+        "expand": expand,
+        "detail": detail.value,
+        "layout": layout,
+        "plugins": plugin or (),
+    }
+    if source is not None and not is_equations(source):
+        only_matrix = batch or bool(wrt) or output_format is Format.JSON or emit is not None
+        derivations = _of_name(source, activation, loss, form, batch, only_matrix, shared)
+    else:
+        from workbench.api import derive as work_out
+
+        system = system_of(source, expression, wrt or (), plugin or ())
+        derivations = [work_out(system, **shared)]
+    if emit is not None:
+        _require_passed(derivations)
+        write_output(derivations[0].code(emit.value), output)
+        return
+    write_output(_written(derivations, output_format, fragment, numbers), output)
     _require_passed(derivations)
 
 
-def _refuse_what_is_not_emitted(context: typer.Context) -> None:
-    sources = {name: context.get_parameter_source(name) for name in NOT_EMITTED}
+def _refuse_what_does_not_go(
+    context: typer.Context,
+    emit: Target | None,
+    output_format: Format,
+    fragment: bool,
+    numbers: bool,
+) -> None:
+    refused = NOT_EMITTED if emit is not None else {}
+    if emit is Target.PROGRAM:
+        refused = {**refused, **NOT_IN_PROGRAM}
+    sources = {name: context.get_parameter_source(name) for name in refused}
     given = [
-        NOT_EMITTED[name]
-        for name, source in sources.items()
-        if source is not None and source.name == "COMMANDLINE"
+        refused[name] for name, where in sources.items() if where and where.name == "COMMANDLINE"
     ]
     if given:
         raise typer.BadParameter(
-            f"it prints the program that train runs, and does not go with {', '.join(given)}",
-            param_hint="--emit",
+            f"it prints code, and does not go with {', '.join(given)}", param_hint="--emit"
         )
+    if fragment and output_format not in (Format.LATEX, Format.HTML):
+        raise typer.BadParameter("it needs --format latex or html", param_hint="--fragment")
+    if numbers and output_format is Format.JSON:
+        raise typer.BadParameter("it does not go with --format json", param_hint="--numbers")
 
 
-def _forms(
-    network: Network, form: Form | None, batch: bool, output_format: Format, wrt: list[str] | None
-) -> list[Form]:
-    from workbench.calculus.network import MOST_SCALAR_PARAMETERS
-
-    if form is not None:
-        return [form]
-    if batch or wrt or output_format is Format.JSON:
-        return [Form.MATRIX]
-    if network.parameter_count > MOST_SCALAR_PARAMETERS:
-        print(
-            f"workbench: note: {network.label} has {network.parameter_count:,} parameters; "
-            f"the scalar form is written for up to {MOST_SCALAR_PARAMETERS}",
-            file=sys.stderr,
-        )
-        return [Form.MATRIX]
-    return [Form.SCALAR, Form.MATRIX]
-
-
-def _derivation(
-    network: Network,
-    form: Form,
-    strategy: str,
+def _of_name(
+    source: str,
+    activation: str | None,
+    loss: str | None,
+    form: Form | None,
     batch: bool,
-    wrt: list[str] | None,
-    detail: DetailName,
-    layout: Layout,
-    plugin: list[Path] | None,
-) -> Derivation:
+    only_matrix: bool,
+    shared: dict[str, Any],
+) -> list[Derivation]:
+    """A network in its forms, the generic layer, or a network whose depth is a symbol."""
     from workbench.api import derive as work_out
-    from workbench.calculus.derivation import Detail
+    from workbench.api import derive_depth, derive_layer
 
-    return work_out(
-        network,
-        form=form.value,
-        batch=batch,
-        strategy=strategy,
-        wrt=wrt or (),
-        detail=Detail[detail.name],
-        layout=layout,
-        plugins=plugin or (),
-    )
-
-
-def _written(derivations: list[Derivation], output_format: Format, fragment: bool) -> str:
-    from workbench.notation.formats import as_latex
-
-    match output_format:
-        case Format.TEXT:
-            return "\n\n".join(derivation.text() for derivation in derivations)
-        case Format.LATEX:
-            return as_latex([d.document for d in derivations], fragment=fragment)
-        case Format.MARKDOWN:
-            return "\n".join(derivation.markdown() for derivation in derivations)
-        case Format.JSON:
-            return derivations[0].json()
+    how = {name: shared[name] for name in ("detail", "layout", "plugins")}
+    if source == LAYER:
+        return derive_layer(activation=activation, **how)
+    if source == DEEP:
+        strategy = shared["strategy"]
+        return [derive_depth(activation=activation, loss=loss, strategy=strategy, **how)]
+    built = _network(source, activation, loss, shared["plugins"])
+    forms = forms_of(built, form.value if form else None, only_matrix)
+    return [work_out(built, form=shown, batch=batch, **shared) for shown in forms]
 
 
-def _source(network: Network, strategy: str, batch_size: int, plugin: list[Path] | None) -> str:
+def _network(source: str, activation: str | None, loss: str | None, plugins: Any) -> Network:
+    from workbench.api import network
+
+    return network(source, activation=activation, loss=loss, plugins=plugins)
+
+
+def _program(
+    source: str | None,
+    activation: str | None,
+    loss: str | None,
+    strategy: str,
+    batch_size: int,
+    plugin: list[Path] | None,
+) -> str:
     from workbench.calculus.differentiate import derive as differentiate
     from workbench.core.program import write_source
     from workbench.plugins.build import build_strategy
     from workbench.plugins.registry import load_registry
 
+    if source is None or is_equations(source):
+        raise typer.BadParameter("program is that of a network", param_hint="--emit")
+    built = _network(source, activation, loss, plugin or ())
     chosen = build_strategy(strategy, load_registry(plugin or ()))
-    derivation = differentiate(network.system(batch=True), strategy=chosen)
-    return write_source(derivation, batch_size, title=str(network)).text
+    derivation = differentiate(built.system(batch=True), strategy=chosen)
+    return write_source(derivation, batch_size, title=str(built)).text
+
+
+def _written(
+    derivations: list[Derivation], output_format: Format, fragment: bool, numbers: bool
+) -> str:
+    from workbench.notation.formats import as_latex
+    from workbench.notation.html import as_html
+
+    match output_format:
+        case Format.TEXT:
+            return "\n\n".join(derivation.text(numbers=numbers) for derivation in derivations)
+        case Format.LATEX:
+            return as_latex([d.arranged(numbers=numbers) for d in derivations], fragment=fragment)
+        case Format.MARKDOWN:
+            return "\n".join(derivation.markdown(numbers=numbers) for derivation in derivations)
+        case Format.HTML:
+            return as_html([d.arranged(numbers=numbers) for d in derivations], fragment=fragment)
+        case Format.JSON:
+            return derivations[0].json()
 
 
 def _require_passed(derivations: list[Derivation]) -> None:

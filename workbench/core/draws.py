@@ -20,6 +20,8 @@ from workbench.core.evaluate import Array, evaluate
 Values = dict[Expression, Array]
 
 MOST_DRAWS = 60
+WORST_CONDITION = 1e6
+"""Of a matrix whose inverse or determinant is taken; beyond, the point counts as undefined."""
 SMALLEST_SIZES = (2, 3, 4, 5, 6, 7)
 TARGET_SCALES = (1.0, 3.0, -1.0)
 """One for each start from the beginning."""
@@ -85,7 +87,9 @@ class _Drawing:
     # single symbols
 
     def _normal(self, symbol: Expression) -> Array:
-        return self.random.normal(size=shape_of(symbol, self.sizes))
+        """Standard normal entries; a symmetric matrix is drawn positive definite."""
+        drawn = self.random.normal(size=shape_of(symbol, self.sizes))
+        return drawn @ drawn.T + np.eye(len(drawn)) if symbol.symbol.symmetric else drawn
 
     def _parameter(self, symbol: Expression, scale: float, offset: float) -> Array:
         """A weight of variance 1/fan-in; only what is added on its own takes the offset."""
@@ -178,6 +182,11 @@ class _Drawing:
         if not np.all(np.isfinite(values[equation.left])):
             return False
         for node in walk(equation.right):
+            if node.operation in ("inverse", "det"):
+                matrix = evaluate(node.arguments[0], values, self.sizes)
+                if not np.linalg.cond(matrix) < WORST_CONDITION:
+                    values[equation.left] = np.full_like(values[equation.left], np.nan)
+                    return False
             function = node.data
             if isinstance(function, Function) and function.kinks:
                 argument = evaluate(node.arguments[0], values, self.sizes)

@@ -59,7 +59,7 @@ def evaluate(
     array([1.])
     """
     with np.errstate(all="ignore"):
-        return _Evaluation(environment, sizes or {}, indices or {}, leaf).value(expression)
+        return Evaluation(environment, sizes or {}, indices or {}, leaf).value(expression)
 
 
 def magnitude(
@@ -80,11 +80,13 @@ def magnitude(
     array([1.736])
     """
     with np.errstate(all="ignore"):
-        exact = _Evaluation(environment, sizes or {}, indices or {}, leaf)
+        exact = Evaluation(environment, sizes or {}, indices or {}, leaf)
         return _Magnitude(exact).value(expression)
 
 
-class _Evaluation:
+class Evaluation:
+    """One run over an expression; other kinds of number override what differs."""
+
     def __init__(
         self,
         environment: Environment,
@@ -115,7 +117,7 @@ class _Evaluation:
         total = np.zeros(())
         for place in range(dimension.size(self.sizes)):
             bound = {**self.indices, index: place}
-            inner = _Evaluation(self.environment, self.sizes, bound, self.leaf)
+            inner = Evaluation(self.environment, self.sizes, bound, self.leaf)
             total = total + inner._by_entries(node.arguments[0])
         return total
 
@@ -137,8 +139,8 @@ class _Evaluation:
                 return _power(arguments[0], _exponent(node))
             case "apply":
                 return _applied(node, arguments[0])
-            case operation if operation in _OPERATIONS:
-                return _OPERATIONS[operation](*arguments)
+            case operation if operation in OPERATIONS:
+                return OPERATIONS[operation](*arguments)
         raise InputError(f"{node.operation} cannot be evaluated")
 
     def _leaf(self, node: Expression) -> Array:
@@ -173,10 +175,10 @@ class _Evaluation:
         return [np.asarray(self.indices[name]) for name in node.data]
 
 
-class _Magnitude(_Evaluation):
+class _Magnitude(Evaluation):
     """Values of the nodes beside the sums of the sizes of what they are made of."""
 
-    def __init__(self, exact: _Evaluation) -> None:
+    def __init__(self, exact: Evaluation) -> None:
         super().__init__(exact.environment, exact.sizes, exact.indices, exact.leaf)
 
     def value(self, root: Expression) -> Array:
@@ -190,7 +192,7 @@ class _Magnitude(_Evaluation):
         index, dimension = _bound_index(node)
         total = np.zeros(())
         for place in range(dimension.size(self.sizes)):
-            exact = _Evaluation(
+            exact = Evaluation(
                 self.environment, self.sizes, {**self.indices, index: place}, self.leaf
             )
             total = total + _Magnitude(exact).value(node.arguments[0])
@@ -218,7 +220,7 @@ class _Magnitude(_Evaluation):
         return super()._node(node, arguments)
 
     def _exact(self, node: Expression) -> Array:
-        exact = _Evaluation(self.environment, self.sizes, self.indices, self.leaf)
+        exact = Evaluation(self.environment, self.sizes, self.indices, self.leaf)
         return exact.value(node)
 
 
@@ -293,6 +295,14 @@ def _commutation(node: Expression, sizes: Mapping[str, int]) -> Array:
     return np.eye(rows * columns)[places]
 
 
+def _inverse(matrix: Array) -> Array:
+    """Undefined where the matrix is singular."""
+    try:
+        return np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        return np.full_like(matrix, np.nan)
+
+
 def _stacked(axis: int) -> Callable[..., Array]:
     def stack(*parts: Array) -> Array:
         lead = np.broadcast_shapes(*(part.shape[:-2] for part in parts))
@@ -315,7 +325,7 @@ def _where(condition: Array, yes: Array, no: Array) -> Array:
     return np.where(np.real(condition) != 0, yes, no)
 
 
-_OPERATIONS: dict[str, Callable[..., Array]] = {
+OPERATIONS: dict[str, Callable[..., Array]] = {
     "add": _add,
     "multiply": _multiply,
     "matmul": _product,
@@ -331,7 +341,7 @@ _OPERATIONS: dict[str, Callable[..., Array]] = {
     "diag": _diag,
     "diagonal": _diagonal,
     "inner": lambda left, right: (left * right).sum(axis=(-2, -1), keepdims=True),
-    "inverse": np.linalg.inv,
+    "inverse": _inverse,
     "det": lambda matrix: np.asarray(np.linalg.det(matrix))[..., None, None],
     "trace": lambda matrix: np.asarray(np.trace(matrix, axis1=-2, axis2=-1))[..., None, None],
     "vstack": _stacked(-2),

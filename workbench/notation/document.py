@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from workbench.calculus.derivation import Derivation, Detail, Step
+from workbench.calculus.derivation import Check, Derivation, Detail, Step
 from workbench.calculus.differentiate import EQUATIONS, GRADIENTS
 from workbench.calculus.dimensions import Dimension, Shape
-from workbench.calculus.expressions import Expression, size
+from workbench.calculus.expressions import Expression, Kind, number, size, walk
+from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.layout import Layout
 from workbench.calculus.local_derivatives import LOCAL
 from workbench.notation.text import dimension_text
+from workbench.notation.values import DIGITS, Value, WorkedExample
 
 RESULTS = "Results"
+CHANGE = "change"
+"""The role of a differential."""
 
 Sentence: TypeAlias = tuple[str | Expression, ...]
 """Words with mathematics between them; each format renders the mathematics in its own way."""
@@ -30,6 +34,8 @@ class Line:
     label : `25` for a step of one line, `25.2` for the second line of step 25; empty in results.
     left : what the line is about; on later lines of a step it is repeated in `sides` only.
     is_continuation : whether the left side stands on an earlier line.
+    check : how the step fared against numbers, if it was checked.
+    value : what both sides are in the worked example, if there is one.
     """
 
     label: str
@@ -40,6 +46,8 @@ class Line:
     refs: tuple[int, ...]
     shape: Shape
     is_continuation: bool = False
+    check: Check | None = None
+    value: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,26 @@ class Section:
 
     title: str
     lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a symbol stands for.
+
+    Attributes
+    ----------
+    shown : the symbol; a function is shown with its variable, a size as a number.
+    role : input, parameter, gradient, function, size …
+    definition : what it is equal to, if something defines it.
+    step : the step that says so; 0 if none does.
+    value : its numbers in the worked example, if there is one.
+    """
+
+    shown: Expression
+    role: str
+    definition: Expression | None = None
+    step: int = 0
+    value: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +88,56 @@ class Document:
     notes : conventions and assumptions, a paragraph each.
     sections : in the order of reading.
     closing : how the steps were checked, one sentence.
+    symbols : what each symbol means, in order of first use.
+    is_worked : whether the lines carry the numbers of a worked example.
     """
 
     title: str
     notes: tuple[Sentence, ...]
     sections: tuple[Section, ...]
     closing: Sentence
+    symbols: tuple[Meaning, ...] = ()
+    is_worked: bool = False
+
+    @property
+    def given(self) -> tuple[Meaning, ...]:
+        """The symbols whose numbers the worked example starts from."""
+        starts = (Kind.INPUT, Kind.TARGET, Kind.PARAMETER, CHANGE)
+        return tuple(m for m in self.symbols if m.role in starts and m.value is not None)
 
 
 def document(
-    derivation: Derivation, title: str, layout: Layout, detail: Detail = Detail.PAPER
+    derivation: Derivation,
+    title: str,
+    layout: Layout,
+    detail: Detail = Detail.PAPER,
+    example: WorkedExample | None = None,
 ) -> Document:
     """Arrange a derivation for reading.
 
-    With `Detail.BRIEF` only the equations and the results are kept.
+    With `Detail.BRIEF` only the equations and the results are kept. With an example every line
+    carries its numbers.
     """
     grouped: dict[str, list[Line]] = {}
     for step in derivation.steps:
         if detail > Detail.BRIEF or step.section == EQUATIONS:
-            grouped.setdefault(step.section, []).extend(_lines(step, _assumed(derivation)))
+            lines = _lines(step, _assumed(derivation), example)
+            grouped.setdefault(step.section, []).extend(lines)
     sections = [Section(heading, tuple(lines)) for heading, lines in grouped.items()]
-    sections.append(Section(RESULTS, tuple(_results(derivation))))
+    sections.append(Section(RESULTS, tuple(_results(derivation, example))))
     notes = _notes(derivation, layout)
     if detail is Detail.PAPER and _shares_steps(derivation):
         notes.append((SHARING,))
-    return Document(title, tuple(notes), tuple(sections), closing(derivation))
+    if example is not None:
+        notes.append(_example_note(derivation, example))
+    return Document(
+        title,
+        tuple(notes),
+        tuple(sections),
+        closing(derivation),
+        tuple(_meanings(derivation, example)),
+        example is not None,
+    )
 
 
 def _shares_steps(derivation: Derivation) -> bool:
@@ -111,7 +164,7 @@ def _citing_line(step: Step) -> int:
     return rules.index("local derivatives") + 1 if "local derivatives" in rules else len(rules)
 
 
-def _lines(step: Step, assumed: Sentence) -> list[Line]:
+def _lines(step: Step, assumed: Sentence, example: WorkedExample | None) -> list[Line]:
     left = (step.goal,) if step.name is None else (step.name, step.goal)
     lines = []
     cited = _citing_line(step)
@@ -128,12 +181,21 @@ def _lines(step: Step, assumed: Sentence) -> list[Line]:
                 refs,
                 step.goal.shape,
                 place > 1,
+                step.check,
+                _value_of(step, place - 1, example),
             )
         )
     return lines
 
 
-def _results(derivation: Derivation) -> list[Line]:
+def _value_of(step: Step, place: int, example: WorkedExample | None) -> Value | None:
+    """The numbers of a stage, unless it is a number itself."""
+    if example is None or step.stages[place].expression.number is not None:
+        return None
+    return example.lines.get((step.id, place))
+
+
+def _results(derivation: Derivation, example: WorkedExample | None) -> list[Line]:
     """Named gradients first, each before those that use it, then the gradients asked for."""
     named = [step for step in derivation.steps if step.name is not None]
     return [
@@ -145,6 +207,8 @@ def _results(derivation: Derivation) -> list[Line]:
             "",
             (step.id,),
             step.goal.shape,
+            check=step.check,
+            value=_value_of(step, len(step.stages) - 1, example),
         )
         for step in (*named, *derivation.results)
     ]
@@ -154,6 +218,68 @@ SHARING = (
     "Layers that differ only in their numbers share their local derivatives: a line cites the "
     "first of them."
 )
+
+
+def _meanings(derivation: Derivation, example: WorkedExample | None) -> Iterator[Meaning]:
+    """Symbols of the system, named gradients, functions that steps define, and sizes."""
+    values = example.symbols if example is not None else {}
+    system = derivation.system
+    equations = {step.goal: step for step in derivation.steps if step.is_definition}
+    for symbol in system.symbols:
+        definition = system.definitions.get(symbol)
+        step = equations.get(symbol)
+        yield Meaning(
+            symbol,
+            symbol.symbol.kind.value,
+            definition.right if definition is not None else None,
+            step.id if step is not None else 0,
+            values.get(symbol),
+        )
+    for node, change in values.items():
+        if node.operation == "differential":
+            yield Meaning(node, CHANGE, value=change)
+    for step in derivation.steps:
+        if step.name is not None:
+            value = values.get(step.name)
+            yield Meaning(step.name, Kind.GRADIENT.value, step.goal, step.id, value)
+    for goal, step in equations.items():
+        if goal.operation == "apply":
+            yield Meaning(goal, "function", step.result, step.id)
+    for function in _undetermined(derivation):
+        yield Meaning(function(VARIABLE), "any function")
+    shapes = [symbol.shape for symbol in system.symbols]
+    names = dict.fromkeys(name for shape in shapes for d in shape for name in d.names)
+    for name in names:
+        known = system.sizes.get(name)
+        taken = example.sizes.get(name) if example is not None else None
+        yield Meaning(
+            _size(name),
+            "size",
+            number(known) if known is not None else None,
+            value=Value(((float(taken),),)) if taken is not None else None,
+        )
+
+
+def _example_note(derivation: Derivation, example: WorkedExample) -> Sentence:
+    sizes = [(_size(name), f" = {found}") for name, found in example.sizes.items()]
+    return (
+        "Worked example",
+        *((" at ", *_joined(sizes, ", ")) if sizes else ()),
+        f": beneath each line stand its numbers, to {DIGITS} digits.",
+        *(f" {f.symbol or f.name} stands for a sine." for f in _undetermined(derivation)),
+    )
+
+
+def _undetermined(derivation: Derivation) -> Iterable[Function]:
+    """The functions of which nothing is known, in order of first use."""
+    functions = (
+        node.data for equation in derivation.system.equations for node in walk(equation.right)
+    )
+    return dict.fromkeys(
+        replace(function, order=0)
+        for function in functions
+        if isinstance(function, Function) and function.is_undetermined
+    )
 
 
 def _notes(derivation: Derivation, layout: Layout) -> list[Sentence]:
@@ -166,7 +292,9 @@ def _notes(derivation: Derivation, layout: Layout) -> list[Sentence]:
             f"{rows}; the chain rule reads from {side}. vec stacks columns. "
             f"Strategy: {derivation.strategy.name}."
         )
-        notes += [(words,), _sizes(derivation)]
+        notes.append((words,))
+        if derivation.system.sizes:
+            notes.append(_sizes(derivation))
     for left, right in derivation.system.assumptions:
         notes.append(("Assumed of the target: ", left, " = ", right, "."))
     return notes
@@ -200,9 +328,7 @@ def shape_text(shape: Shape) -> str:
     'm₁×1'
     """
 
-    return "×".join(
-        f"({shown})" if "+" in shown else shown for shown in map(dimension_text, shape)
-    )
+    return "×".join(f"({shown})" if "+" in shown else shown for shown in map(dimension_text, shape))
 
 
 def closing(derivation: Derivation) -> Sentence:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from textwrap import fill
 from typing import Any
 
 from workbench.calculus.derivation import Check, Derivation, Step, variable_of
 from workbench.calculus.dimensions import SCALAR
 from workbench.calculus.expressions import Expression
-from workbench.notation.document import Document, Line, Section, Sentence, shape_text
+from workbench.notation.document import Document, Line, Meaning, Section, Sentence, shape_text
 from workbench.notation.latex import latex
+from workbench.notation.substitution import latex_with, text_with
 from workbench.notation.text import text
+from workbench.notation.values import Value, value_latex, value_lines
 
 WIDEST_FORMULA = 58
 """Rules stand in a column behind formulas up to this wide."""
@@ -20,11 +23,16 @@ WIDEST_FORMULA = 58
 WIDEST_LINE = 118
 """A remark that would end further right gets a line of its own."""
 
+GIVEN = "Numbers of the worked example"
+
 
 def as_text(document: Document, *, reasons: bool = False) -> str:
     """A document for a terminal; with `reasons`, why each rule applies is told as well."""
     blocks = [_underlined(document.title, "=")]
     blocks.extend(fill(_text_sentence(note), 100) for note in document.notes)
+    if document.given:
+        rows = (_text_given(meaning) for meaning in document.given)
+        blocks.append("\n".join([_underlined(GIVEN, "-"), "", *rows]))
     for section in document.sections:
         lines = [_underlined(section.title, "-"), ""]
         lines.extend(_text_lines(section, reasons))
@@ -55,7 +63,29 @@ def _text_lines(section: Section, reasons: bool) -> list[str]:
             below = fill(remark, WIDEST_LINE, initial_indent=indent, subsequent_indent=indent)
             row = f"  {label} {formula}\n{below}"
         found.append(row)
+        if line.value is not None:
+            left = len(formula) - len(text(line.right)) - len("= ")
+            filled = text_with(line.right, dict(line.value.parts)) if line.value.parts else ""
+            found += _beneath(line.value, len(f"  {label} ") + left, filled)
     return found
+
+
+def _text_given(meaning: Meaning) -> str:
+    assert meaning.value is not None
+    start = f"  {text(meaning.shown)} "
+    first, *others = _beneath(meaning.value, len(start))
+    return "\n".join([start + first.lstrip(), *others])
+
+
+def _beneath(value: Value, indent: int, filled: str = "") -> list[str]:
+    """`= ` and the numbers, in line with the sign of the formula above.
+
+    What a formula is with the numbers of its symbols put in comes first, if it says more.
+    """
+    first, *others = value_lines(value)
+    if filled and filled != value_lines(replace(value, place=()))[0]:
+        first = f"{filled} = {first}"
+    return [" " * indent + "= " + first, *(" " * (indent + 2) + other for other in others)]
 
 
 def _text_formula(line: Line) -> str:
@@ -94,6 +124,9 @@ def as_latex(documents: Sequence[Document], *, fragment: bool = False) -> str:
     for document in documents:
         parts.append(rf"\section*{{{_escaped(document.title)}}}")
         parts.extend(_latex_sentence(note) + r"\par" for note in document.notes)
+        if document.given:
+            parts.append(rf"\subsection*{{{GIVEN}}}")
+            parts.append(rf"\[{_latex_given(document)}\]")
         for section in document.sections:
             parts.append(rf"\subsection*{{{_escaped(section.title)}}}")
             parts.append(_align(section))
@@ -109,7 +142,30 @@ def _align(section: Section) -> str:
         remark = _latex_remark(line)
         tag = rf" \tag{{{line.label}}}" if line.label else ""
         rows.append(f"{shown} &= {latex(line.right)}{remark}{tag}")
+        if line.value is not None:
+            rows.append(f" &= {_latex_beneath(line.value, line.right)} &&")
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
+def _latex_given(document: Document) -> str:
+    """Every given symbol with its numbers, a few on a line."""
+    rows = [
+        f"{latex(meaning.shown)} &= {value_latex(meaning.value)}"
+        for meaning in document.given
+        if meaning.value is not None
+    ]
+    lines = [" & ".join(rows[start : start + 4]) for start in range(0, len(rows), 4)]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _latex_beneath(value: Value, formula: Expression) -> str:
+    shown = value_latex(value)
+    filled = latex_with(formula, dict(value.parts)) if value.parts else ""
+    return (
+        f"{filled} = {shown}"
+        if filled not in ("", value_latex(replace(value, place=())))
+        else shown
+    )
 
 
 def _latex_remark(line: Line) -> str:
@@ -154,6 +210,8 @@ def _escaped(words: str) -> str:
 def as_markdown(document: Document) -> str:
     """Markdown whose mathematics GitHub and Jupyter show."""
     parts = [f"# {document.title}", *map(_markdown_sentence, document.notes)]
+    if document.given:
+        parts.append(f"## {GIVEN}\n\n$$\n{_latex_given(document)}\n$$")
     for section in document.sections:
         parts.append(f"## {section.title}")
         parts.extend(_markdown_steps(section))
@@ -181,6 +239,8 @@ def _markdown_step(lines: Sequence[Line]) -> str:
         label = rf" && \text{{({line.label})}}" if line.label else ""
         rule = f" && {_words_in_mathematics(line.rule)}" if line.rule else ""
         rows.append(rf"{left} &= {latex(line.right)}{rule}{label}")
+        if line.value is not None:
+            rows.append(rf" &= {_latex_beneath(line.value, line.right)}")
     body = " \\\\\n".join(rows)
     refs = ", ".join(f"({ref})" for ref in lines[-1].refs)
     block = f"$$\n\\begin{{aligned}}\n{body}\n\\end{{aligned}}\n$$"
@@ -238,6 +298,8 @@ def _json_check(check: Check | None) -> dict[str, Any] | None:
     finite = check.max_relative_error < float("inf")
     return {
         "passed": check.passed,
+        "tiers": [tier.value for tier in check.tiers],
+        "chance": check.chance,
         "max_relative_error": check.max_relative_error if finite else None,
         "seeds": list(check.seeds),
         "sizes": [dict(draw) for draw in check.sizes],

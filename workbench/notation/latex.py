@@ -19,6 +19,7 @@ _SPECIAL = {
     "vec": r"\operatorname{vec}",
     "trace": r"\operatorname{tr}",
     "det": r"\det",
+    "dots": r"\cdots",
 }
 
 
@@ -110,6 +111,9 @@ class LatexRenderer(Renderer):
 
     def summation(self, index: str, body: str) -> str:
         return rf"\sum_{{{index}}} {body}"
+
+    def product_over(self, index: str, first: str, last: str, body: str) -> str:
+        return rf"\prod_{{{index}={first}}}^{{{last}}} {body}"
 
     def kronecker_delta(self, indices: Sequence[str]) -> str:
         return rf"\delta_{{{''.join(indices)}}}"

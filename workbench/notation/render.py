@@ -14,6 +14,7 @@ from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, number
 from workbench.calculus.functions import ABS, EXP, Function
 from workbench.calculus.matrices import transpose
+from workbench.calculus.subscripts import bounds, shown_factors
 
 SUM, PRODUCT, PREFIX, POWER, ATOM = range(5)
 """How tightly a piece of mathematics holds together, loosest first."""
@@ -164,6 +165,10 @@ class Renderer(ABC):
         """A sum over an index."""
 
     @abstractmethod
+    def product_over(self, index: str, first: str, last: str, body: str) -> str:
+        """A product over a subscript, its factors from left to right."""
+
+    @abstractmethod
     def kronecker_delta(self, indices: Sequence[str]) -> str:
         """A Kronecker delta."""
 
@@ -174,7 +179,7 @@ class Renderer(ABC):
     @abstractmethod
     def special(self, what: str, detail: str = "") -> str:
         """A sign with a look of its own: ones, identity, absolute, max, min, sum, vec, at_least,
-        trace, det."""
+        trace, det, dots."""
 
     # operations
 
@@ -468,6 +473,15 @@ class Renderer(ABC):
     def _index_sum(self, node: Expression) -> Piece:
         assert isinstance(node.data, tuple)
         return Piece(self.summation(node.data[0], self.held(node.arguments[0], PRODUCT)), PRODUCT)
+
+    def _index_product(self, node: Expression) -> Piece:
+        body = self.held(node.arguments[0], PRODUCT)
+        return Piece(self.product_over(*bounds(node), body), PRODUCT)
+
+    def _spelled_product(self, node: Expression) -> Piece:
+        one, two, last = (self.held(factor, PRODUCT) for factor in shown_factors(node))
+        shown = (one, two, self.special("dots"), last)
+        return Piece(self.product_sign.join(shown), POWER)
 
     def _column_max(self, node: Expression) -> Piece:
         return Piece(self.call(self.special("max"), self.render(node.arguments[0])), ATOM)

@@ -24,6 +24,7 @@ _SPECIAL = {
     "vec": "vec",
     "trace": "tr",
     "det": "det",
+    "dots": "⋯",
 }
 
 
@@ -38,7 +39,7 @@ class TextRenderer(Renderer):
         shown = GREEK.get(letter, letter)
         if all(ord(character) in _SUBSCRIPTS for character in subscript):
             return shown + subscript.translate(_SUBSCRIPTS)
-        return f"{shown}_{subscript}"
+        return f"{shown}_{_in_line(subscript)}"
 
     def fraction_number(self, value: Fraction) -> Piece:
         if value.denominator == 1:
@@ -107,6 +108,9 @@ class TextRenderer(Renderer):
     def summation(self, index: str, body: str) -> str:
         return f"Σ{index.translate(_SUBSCRIPTS)} {body}"
 
+    def product_over(self, index: str, first: str, last: str, body: str) -> str:
+        return f"∏_{_in_line(f'{index}={first}…{last}')} {body}"
+
     def kronecker_delta(self, indices: Sequence[str]) -> str:
         return "δ" + "".join(indices).translate(_SUBSCRIPTS)
 
@@ -119,6 +123,11 @@ class TextRenderer(Renderer):
         if what == "identity":
             return "I"
         return _SPECIAL[what]
+
+
+def _in_line(subscript: str) -> str:
+    """A subscript in ordinary letters, in braces if it is more than a name."""
+    return subscript if subscript.isalnum() else f"{{{subscript.replace('-', '−')}}}"
 
 
 def _primes(order: int) -> str:

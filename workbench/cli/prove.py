@@ -1,0 +1,82 @@
+"""The command `workbench prove`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.options import OutputOption, PluginOption, SeedOption
+from workbench.cli.output import write_output
+
+if TYPE_CHECKING:
+    from workbench.core.refute import Judgement
+
+
+class Format(StrEnum):
+    """What is printed."""
+
+    TEXT = "text"
+    LATEX = "latex"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+REFUTED, UNDECIDED = 1, 2
+
+IdentityArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="IDENTITY",
+        help="left = right, after declarations (input A : m×n) where shapes do not follow; "
+        "- reads standard input.",
+        show_default=False,
+    ),
+]
+
+
+def prove(
+    identity: IdentityArgument,
+    output_format: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TEXT,
+    seed: SeedOption = 0,
+    output: OutputOption = None,
+    plugin: PluginOption = None,
+) -> None:
+    """Prove an identity for every shape, or refute it by the smallest numbers found.
+
+    Exit 0: proved by entries. 1: refuted. 2: undecided (it holds at random points of the sizes
+    named, which proves nothing for other sizes), or unreadable.
+
+    Example: workbench prove "vec(A B C) = kron(C', A) vec(B)"
+    """
+    from workbench.core.refute import Outcome, judge
+    from workbench.notation.equations import parse_identity
+    from workbench.plugins.build import build_function
+    from workbench.plugins.registry import load_registry
+
+    registry = load_registry(plugin or ())
+    functions = {name: build_function(name, registry) for name in registry.activations}
+    text = sys.stdin.read() if identity == "-" else identity
+    left, right = parse_identity(text, functions=functions.get)
+    judgement = judge(left, right, seed)
+    write_output(_written(judgement, output_format), output)
+    if judgement.outcome is not Outcome.PROVED:
+        raise typer.Exit(REFUTED if judgement.outcome is Outcome.REFUTED else UNDECIDED)
+
+
+def _written(judgement: Judgement, output_format: Format) -> str:
+    from workbench.core.judgements import judgement_document, judgement_json
+    from workbench.notation.formats import as_latex, as_markdown, as_text
+
+    document = judgement_document(judgement)
+    match output_format:
+        case Format.TEXT:
+            return as_text(document)
+        case Format.LATEX:
+            return as_latex([document])
+        case Format.MARKDOWN:
+            return as_markdown(document)
+        case Format.JSON:
+            return judgement_json(judgement)

@@ -1,0 +1,78 @@
+"""What `workbench derive` is given: a network, a file of equations, standard input, a formula."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from workbench.calculus.network import Network
+    from workbench.calculus.system import System
+
+NETWORK = re.compile(r"\d+(-\d+(:\w+)?)+")
+LAYER, DEEP = "layer", "N-layer"
+"""The words for the generic layer and for a network whose depth stays a symbol."""
+
+EQUATIONS_SUFFIX = ".eq"
+
+
+def is_equations(source: str) -> bool:
+    """Whether a source names a file of equations, or standard input.
+
+    >>> is_equations("-"), is_equations("model.eq"), is_equations("2-2-1")
+    (True, True, False)
+    """
+    if source == "-" or source.endswith(EQUATIONS_SUFFIX):
+        return True
+    return not NETWORK.fullmatch(source) and Path(source).is_file()
+
+
+def one_source(source: str | None, expression: str | None) -> None:
+    """Refuse what names nothing to derive, or two things.
+
+    Raises
+    ------
+    typer.BadParameter
+        Unless exactly one of the two is given.
+    """
+    if (source is None) == (expression is None):
+        raise typer.BadParameter(
+            "give a network (2-2-1), layer, N-layer, a file of equations (model.eq) or -; "
+            "or a formula with --expression",
+            param_hint="SOURCE",
+        )
+
+
+def system_of(
+    source: str | None, expression: str | None, wrt: Sequence[str], plugins: Sequence[Path]
+) -> System:
+    """The equations of a file, of standard input or of a formula."""
+    from workbench.api import equations, read_equations
+
+    if expression is not None:
+        return equations(expression, wrt=wrt, name="--expression", plugins=plugins)
+    assert source is not None
+    return read_equations(source, wrt=wrt, plugins=plugins)
+
+
+def forms_of(network: Network, form: str | None, only_matrix: bool) -> list[str]:
+    """Scalar and matrix form, unless one is asked for or the network is too large for scalars."""
+    from workbench.calculus.network import MOST_SCALAR_PARAMETERS
+
+    if form is not None:
+        return [form]
+    if only_matrix:
+        return ["matrix"]
+    if network.parameter_count > MOST_SCALAR_PARAMETERS:
+        print(
+            f"workbench: note: {network.label} has {network.parameter_count:,} parameters; "
+            f"the scalar form is written for up to {MOST_SCALAR_PARAMETERS}",
+            file=sys.stderr,
+        )
+        return ["matrix"]
+    return ["scalar", "matrix"]
