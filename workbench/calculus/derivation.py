@@ -141,8 +141,14 @@ class Derivation:
     def results(self) -> tuple[Step, ...]:
         """The steps that give the gradients asked for."""
         of_interest = (*DERIVATIVES, "total_jacobian")
-        by_derivative = {s.goal.data: s for s in self.steps if s.goal.operation in of_interest}
+        found = [step for step in self.steps if step.goal.operation in of_interest]
+        by_derivative = {step.goal.data: step for step in reversed(found)}
         return tuple(by_derivative[self.system.loss, p] for p in self.gradients)
+
+    @property
+    def hessians(self) -> tuple[Step, ...]:
+        """The steps that give second derivatives, as a matrix or by entries."""
+        return tuple(step for step in self.steps if _is_second(step.goal))
 
     @property
     def failed(self) -> tuple[Step, ...]:
@@ -152,6 +158,18 @@ class Derivation:
     def with_steps(self, steps: Sequence[Step]) -> Derivation:
         """The same derivation with other steps (verified, or selected)."""
         return replace(self, steps=tuple(steps))
+
+
+def _is_second(goal: Expression) -> bool:
+    """Whether this is a Hessian, or a derivative of an entry of a gradient."""
+    if goal.operation == "hessian":
+        return True
+    of = goal.data[0] if isinstance(goal.data, tuple) and goal.operation == "jacobian" else None
+    return (
+        isinstance(of, Expression)
+        and of.operation == "entry"
+        and of.arguments[0].operation == "jacobian"
+    )
 
 
 def variable_of(goal: Expression) -> Expression:

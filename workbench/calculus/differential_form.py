@@ -52,12 +52,19 @@ class DifferentialForm:
         moved = differential(equation.right, {variable: change(variable)})
         return substitute(moved, function_values([equation]))
 
+    def _weighed(self, equation: Equation, variable: Expression) -> Expression:
+        """⟨∂L/∂v, dv⟩ along one variable; the change of the loss itself is dL."""
+        moved = self._change(equation, variable)
+        if equation.left is self.system.loss:
+            return moved
+        return inner(self.work.handle[equation.left], moved)
+
     def gradient(self, variable: Expression, consumers: Sequence[Equation]) -> Told:
         """What the loss changes by with this variable alone, brought into the form ⟨…, du⟩."""
         known, loss = self.working.id_of, self.system.loss
         moved = change(variable)
         goal = inner(jacobian(loss, variable), moved)
-        changes = [inner(self.work.handle[e.left], self._change(e, variable)) for e in consumers]
+        changes = [self._weighed(equation, variable) for equation in consumers]
         refs = [known.get(jacobian(loss, e.left)) for e in consumers]
         refs += [known.get(change(e.left)) for e in consumers]
         refs += [known[e.left] for e in consumers if e.left is loss]

@@ -46,15 +46,16 @@ def second_order(derivation: Derivation) -> Derivation:
         If a Hessian can be written neither as a matrix nor by entries.
     """
     steps = list(derivation.steps)
-    by_goal = {step.goal: step.id for step in steps}
+    by_goal = {step.goal: step for step in steps}
     loss = derivation.system.loss
     for variable in derivation.gradients:
-        refs = (by_goal[jacobian(loss, variable)],)
-        told = _told(derivation.system, variable)
-        for goal, stages in told:
-            step = Step(len(steps) + 1, SECOND_ORDER, goal, tuple(distinct(stages)), refs)
-            steps.append(step)
-            refs = (step.id,)
+        known = by_goal[jacobian(loss, variable)]
+        refs = (known.id,)
+        for goal, stages in _told(derivation.system, variable):
+            if stages[-1].expression is not known.result:
+                step = Step(len(steps) + 1, SECOND_ORDER, goal, tuple(distinct(stages)), refs)
+                steps.append(step)
+                refs = (step.id,)
     return replace(derivation, steps=tuple(steps))
 
 

@@ -47,7 +47,8 @@ def prove(
     """Prove an identity for every shape, or refute it by the smallest numbers found.
 
     Exit 0: proved by entries. 1: refuted. 2: undecided (it holds at random points of the sizes
-    named, which proves nothing for other sizes), or unreadable.
+    named, which proves nothing for other sizes), or unreadable. A square K of length m n may
+    stand for the commutation matrix K(m, n).
 
     Example: workbench prove "vec(A B C) = kron(C', A) vec(B)"
     """

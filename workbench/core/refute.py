@@ -31,6 +31,8 @@ from workbench.errors import InputError
 
 MOST_ATTEMPTS = 20
 """At points where the sides are undefined, before a size is passed over."""
+MOST_ENTRIES = 4_000
+"""Of a matrix; sizes at which there is a larger one are passed over."""
 MOST_CANDIDATES = 3_000
 """Small integer points tried at one size."""
 MOST_SIZES = 60
@@ -199,6 +201,8 @@ def exact_test(left: Expression, right: Expression, seed: int = 0) -> ExactTest:
     compared: list[Sizes] = []
     bounds: list[float] = []
     for sizes in _test_sizes(_names(left, right)):
+        if _largest(left, right, sizes) > MOST_ENTRIES:
+            continue
         found = _compared(left, right, sizes, seed)
         if found is None:
             continue
@@ -230,6 +234,11 @@ def _compared(
         total = sum(degree(side, known, sizes).total for side in (left, right)) + 1
         return True, min(1.0, total * prod(point.atoms.roots.values()) / PRIMES[-1])
     return None
+
+
+def _largest(left: Expression, right: Expression, sizes: Sizes) -> int:
+    """The number of entries of the largest matrix on the way."""
+    return max(prod(shape_of(node, sizes)) for node in walk(left, right))
 
 
 def _names(*sides: Expression) -> tuple[str, ...]:
@@ -268,6 +277,8 @@ def counterexample(
     by_total = sorted(product(range(1, 4), repeat=len(names)), key=lambda s: (sum(s), s))
     for chosen in by_total[:most]:
         sizes = dict(zip(names, chosen, strict=True))
+        if _largest(left, right, sizes) > MOST_ENTRIES // 10:
+            continue
         try:
             found = _at_size(left, right, sizes, seed)
         except InputError:

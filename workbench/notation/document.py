@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from workbench.calculus.derivation import Check, Derivation, Detail, Step
+from workbench.calculus.derivation import Check, Derivation, Detail, Step, Tier
 from workbench.calculus.differentiate import EQUATIONS, GRADIENTS
 from workbench.calculus.dimensions import Dimension, Shape
 from workbench.calculus.expressions import Expression, Kind, number, size, walk
@@ -210,7 +210,7 @@ def _results(derivation: Derivation, example: WorkedExample | None) -> list[Line
             check=step.check,
             value=_value_of(step, len(step.stages) - 1, example),
         )
-        for step in (*named, *derivation.results)
+        for step in (*named, *derivation.results, *derivation.hessians)
     ]
 
 
@@ -347,8 +347,24 @@ def closing(derivation: Derivation) -> Sentence:
     return (
         f"{len(checks)} steps checked by numbers with seeds {', '.join(map(str, first.seeds))}",
         *_drawn_sizes(first.sizes),
-        f": {verdict}, worst relative error {worst:.1e}.",
+        f": {verdict}, worst relative error {worst:.1e}.{_tiers(derivation, checks)}",
     )
+
+
+def _tiers(derivation: Derivation, checks: Sequence[Check]) -> str:
+    """How many steps hold exactly or to many digits as well, and how many were not checked."""
+    told = ""
+    exact = [check.chance or 0.0 for check in checks if Tier.EXACT in check.tiers]
+    if exact:
+        told += (
+            f" {len(exact)} of them hold exactly modulo a 61-bit prime; a false one would pass "
+            f"with a chance below {max(exact):.0e}."
+        )
+    precise = sum(Tier.PRECISE in check.tiers for check in checks)
+    if precise:
+        told += f" {precise} were decided in 50 digits."
+    open_ = sum(step.check is None and not step.is_definition for step in derivation.steps)
+    return f"{told} {open_} could not be checked." if open_ else told
 
 
 def _drawn_sizes(sizes: Sequence[Mapping[str, int]]) -> Sentence:
