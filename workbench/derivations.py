@@ -21,7 +21,7 @@ from workbench.calculus.layer import derive_layer as layer
 from workbench.calculus.layout import Layout, in_layout
 from workbench.calculus.naming import with_named_parts
 from workbench.calculus.network import Network
-from workbench.calculus.second_order import second_order
+from workbench.calculus.second_order import along_a_direction, second_order
 from workbench.calculus.system import System
 from workbench.calculus.voice import VoiceName
 from workbench.core.emit import emit
@@ -86,9 +86,17 @@ class Derivation(calculus.Derivation):
         """A self-contained page, or with `fragment` one element, as notebooks show it."""
         return as_html([self.arranged(numbers=numbers)], fragment=fragment)
 
-    def code(self, target: str, *, name: str = "loss_and_gradients") -> str:
-        """The gradients as source: "python", "numpy", "torch" or "jax"."""
-        return emit(self, target, name=name)
+    def code(self, target: str, *, name: str = "") -> str:
+        """The gradients as source: "python", "numpy", "torch" or "jax".
+
+        With second derivatives, the Hessian-vector product: the function gives the derivative s of
+        the loss along a direction V, and the gradients of s, which are the Hessian times V.
+        """
+        if not self.hessians:
+            return emit(self, target, name=name or "loss_and_gradients")
+        wanted = [variable.symbol.name for variable in self.gradients]
+        product = differentiate(along_a_direction(self), wrt=wanted)
+        return emit(product, target, name=name or "hessian_vector_product")
 
     def json(self) -> str:
         """The steps, their checks and the gradients as one JSON object."""

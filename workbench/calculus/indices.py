@@ -15,14 +15,24 @@ INDEXED = ("entry", "delta")
 
 
 def entry(matrix: Expression, *indices: str) -> Expression:
-    """One entry as a scalar: `entry(x, "i")` of a column, `entry(W, "i", "j")` of a matrix."""
+    """One entry as a scalar: `entry(x, "i")` of a column, `entry(W, "i", "j")` of a matrix.
+
+    >>> from workbench.calculus.expressions import Kind, symbol
+    >>> n = Dimension.named("n")
+    >>> entry(symbol("A", Kind.INPUT, (n, n)), "i", "j")
+    entry(symbol(A), ('i', 'j'))
+    """
     if matrix.is_scalar:
         return matrix
     return make("entry", (matrix,), indices, SCALAR)
 
 
 def delta(left: str, right: str) -> Expression:
-    """The Kronecker delta δ_ij: 1 where the indices agree, else 0."""
+    """The Kronecker delta δ_ij: 1 where the indices agree, else 0.
+
+    >>> delta("j", "i") is delta("i", "j"), delta("i", "i").number
+    (True, Fraction(1, 1))
+    """
     if left == right:
         return number(1)
     return make("delta", (), tuple(sorted((left, right))), SCALAR)
@@ -52,17 +62,29 @@ def index_sum(index: str, dimension: Dimension, body: Expression) -> Expression:
 
 
 def plain_sum(index: str, dimension: Dimension, body: Expression) -> Expression:
-    """The sum over an index, left as it is."""
+    """The sum over an index, left as it is.
+
+    >>> plain_sum("k", Dimension.named("n"), delta("i", "k")).operation
+    'index_sum'
+    """
     return body if is_zero(body) else make("index_sum", (body,), (index, dimension), SCALAR)
 
 
 def indices_of(node: Expression) -> Indices:
-    """The indices of an entry or a delta."""
+    """The indices of an entry or a delta.
+
+    >>> indices_of(delta("i", "j"))
+    ('i', 'j')
+    """
     return node.data if isinstance(node.data, tuple) and node.operation in INDEXED else ()
 
 
 def uses(expression: Expression, index: str) -> bool:
-    """Whether an index occurs in an expression."""
+    """Whether an index occurs in an expression.
+
+    >>> uses(delta("i", "j"), "i"), uses(delta("i", "j"), "k")
+    (True, False)
+    """
     return any(
         any(index in names_in(place) for place in indices_of(node))
         if node.operation in INDEXED
@@ -78,7 +100,11 @@ def _pair(node: Expression) -> tuple[Expression, Expression]:
 
 
 def rename(expression: Expression, old: str, new: str) -> Expression:
-    """The same expression with one index for another."""
+    """The same expression with one index for another.
+
+    >>> rename(delta("i", "j"), "j", "k") is delta("i", "k")
+    True
+    """
 
     def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
         if node.operation in INDEXED:
@@ -94,13 +120,21 @@ def rename(expression: Expression, old: str, new: str) -> Expression:
 
 
 def bound_of(data: Hashable) -> tuple[str, Dimension]:
-    """The index of a sum, and what it runs over."""
+    """The index of a sum, and what it runs over.
+
+    >>> bound_of(plain_sum("k", Dimension.named("n"), delta("i", "k")).data)
+    ('k', n)
+    """
     assert isinstance(data, tuple)
     return data[0], data[1]
 
 
 def names_of(expression: Expression) -> set[str]:
-    """Every name of an index in an expression, bound or free."""
+    """Every name of an index in an expression, bound or free.
+
+    >>> sorted(names_of(delta("i", "j")))
+    ['i', 'j']
+    """
     found = {n for node in walk(expression) for i in indices_of(node) for n in names_in(i)}
     sums = (node for node in walk(expression) if node.operation == "index_sum")
     return found | {bound_of(node.data)[0] for node in sums}

@@ -136,17 +136,29 @@ def _size(dimension: Dimension) -> Sum:
 
 
 def scaled(terms: Sum, coefficient: Fraction) -> Sum:
-    """A multiple."""
+    """A multiple.
+
+    >>> scaled((ONE_TERM,), Fraction(3))[0].coefficient
+    Fraction(3, 1)
+    """
     return tuple(replace(term, coefficient=coefficient * term.coefficient) for term in terms)
 
 
 def plus(*sums: Sum) -> Sum:
-    """The sum of sums, collected."""
+    """The sum of sums, collected.
+
+    >>> plus((ONE_TERM,), (ONE_TERM,))[0].coefficient
+    Fraction(2, 1)
+    """
     return collected(_limited(term for terms in sums for term in terms))
 
 
 def times(left: Sum, right: Sum) -> Sum:
-    """The product of two sums, multiplied out and collected."""
+    """The product of two sums, multiplied out and collected.
+
+    >>> times((Term(Fraction(2)),), (Term(Fraction(3)),))[0].coefficient
+    Fraction(6, 1)
+    """
     if len(left) * len(right) > MOST_TERMS:
         raise InputError(f"the normal form has more than {MOST_TERMS} terms")
     return collected(
@@ -192,7 +204,13 @@ def _settled(
 
 
 def contracted(term: Term) -> Sum:
-    """A term without the sums that its deltas or the absence of their index settle."""
+    """A term without the sums that its deltas or the absence of their index settle.
+
+    >>> n = Dimension.named("n")
+    >>> summed = Term(Fraction(1), (("k", n),), deltas=(("i", "k"),))
+    >>> contracted(summed) == (ONE_TERM,)
+    True
+    """
     deltas, bound = list(term.deltas), dict(term.bound)
     kept: list[Pair] = []
     while deltas:
@@ -233,6 +251,9 @@ def raised(base: Sum, exponent: Fraction) -> Sum:
     ------
     InputError
         If zero is divided by.
+
+    >>> raised((Term(Fraction(2)),), Fraction(-1))[0].coefficient
+    Fraction(1, 2)
     """
     if not base:
         if exponent < 0:
@@ -279,7 +300,11 @@ def _content(base: Sum) -> tuple[Term, Sum]:
 
 
 def applied(function: Function, inner: Sum) -> Sum:
-    """A function of a sum, in terms of exponentials where it is defined by them."""
+    """A function of a sum, in terms of exponentials where it is defined by them.
+
+    >>> applied(EXP, ()) == (ONE_TERM,)
+    True
+    """
     if function.order == 0 and function.formula is None:
         if function == EXP:
             return reduce(times, (_exponential(term) for term in inner), (ONE_TERM,))

@@ -181,6 +181,10 @@ def moved(position: Position, length: Dimension, offset: Dimension, whole: Dimen
     ------
     InputError
         If it has several digits.
+
+    >>> m, n = Dimension.named("m"), Dimension.named("n")
+    >>> index_of(moved(Names().positions("i", n)[0], n, m, m + n))
+    'm+i'
     """
     if length is whole:
         return position
@@ -193,7 +197,12 @@ def moved(position: Position, length: Dimension, offset: Dimension, whole: Dimen
 
 
 def index_of(position: Position) -> str:
-    """A position as the index of an entry."""
+    """A position as the index of an entry.
+
+    >>> m, n = Dimension.named("m"), Dimension.named("n")
+    >>> index_of(Names().positions("i", n)[0])
+    'i'
+    """
     if len(position) == 1 and position[0].offset is ZERO and position[0].name:
         return position[0].name
     if len(position) == 1:
@@ -212,6 +221,11 @@ def digits(position: Position, parts: Sequence[Dimension]) -> list[Position]:
         If an index has to be written as a pair first.
     InputError
         If the digits of the position do not fit.
+
+    >>> m, n = Dimension.named("m"), Dimension.named("n")
+    >>> pair = Names().positions("j", n)[0] + Names().positions("i", m)[0]
+    >>> [index_of(digit) for digit in digits(pair, (n, m))]
+    ['j', 'i']
     """
     pieces: list[Position] = []
     rest = list(position)
@@ -258,6 +272,12 @@ def within(position: Position, lengths: Sequence[Dimension]) -> tuple[int, Posit
         If that depends on the index.
     InputError
         If the parts cut across those of another stack.
+
+    >>> m, n = Dimension.named("m"), Dimension.named("n")
+    >>> below = moved(Names().positions("i", n)[0], n, m, m + n)
+    >>> place, inside = within(below, (m, n))
+    >>> place, index_of(inside)
+    (1, 'i')
     """
     if len(position) != 1:
         raise InputError("a pair of indices in a stack has no form by entries")
@@ -288,6 +308,10 @@ def pairs(left: Position, right: Position) -> list[tuple[str, str]] | None:
         If an index has to be split as the other one is.
     InputError
         If the two are split in different ways.
+
+    >>> m, n = Dimension.named("m"), Dimension.named("n")
+    >>> pairs(Names().positions("i", n)[0], Names().positions("j", n)[0])
+    [('i', 'j')]
     """
     if len(left) != len(right):
         shorter, longer = (left, right) if len(left) < len(right) else (right, left)

@@ -49,6 +49,13 @@ def reduced(terms: Sum) -> Sum:
     ------
     InputError
         If that takes too long.
+
+    >>> from workbench.calculus.algebra import add, divide
+    >>> from workbench.calculus.expressions import number
+    >>> from workbench.calculus.functions import VARIABLE as z
+    >>> whole = add(number(1), z)
+    >>> len(reduced(normal_form(add(divide(number(1), whole), divide(z, whole)))))
+    1
     """
     for _ in range(MOST_REDUCTIONS):
         for place, term in enumerate(terms):
@@ -252,6 +259,12 @@ def without_denominators(terms: Sum) -> Sum:
     ------
     InputError
         If that takes too long.
+
+    >>> from workbench.calculus.algebra import add, power
+    >>> from workbench.calculus.expressions import number
+    >>> from workbench.calculus.functions import VARIABLE as z
+    >>> len(without_denominators(normal_form(power(add(number(1), z), -1))))
+    1
     """
     for _ in range(6):
         denominators = _denominators(terms)

@@ -7,12 +7,11 @@ Hessian is given by its entries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from workbench.calculus.algebra import add, is_zero
+from workbench.calculus.algebra import add, is_zero, multiply
 from workbench.calculus.closed_form import gradient, put_in
-from workbench.calculus.derivation import Derivation, Step
+from workbench.calculus.derivation import Derivation, Step, variable_of
 from workbench.calculus.differentials import differential
 from workbench.calculus.entries import by_entries, differentiate_entry, entry
 from workbench.calculus.expressions import (
@@ -22,12 +21,13 @@ from workbench.calculus.expressions import (
     hessian,
     jacobian,
     symbol,
+    symbols_of,
     transform,
     zero,
 )
 from workbench.calculus.linear_maps import matrix_of
 from workbench.calculus.local_derivatives import free_letters
-from workbench.calculus.matrices import transpose
+from workbench.calculus.matrices import total, transpose
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.slopes import Stage, distinct
 from workbench.calculus.system import Equation, System
@@ -125,18 +125,48 @@ def _part_of_sums(expression: Expression, equation: Equation) -> Expression:
     return transform(expression, rule)
 
 
-def tangents(system: System, backward: Sequence[Equation]) -> tuple[Equation, ...]:
-    """The change of every equation along changes of the parameters: forward over reverse.
+def along_a_direction(derivation: Derivation) -> System:
+    """A system that ends in s = Σ ⟨∂L/∂p, V_p⟩, the derivative of the loss along a direction V.
 
-    Followed after the equations themselves, the last of them are Hessian-vector products
-    (Pearlmutter, 1994, "Fast exact multiplication by the Hessian").
+    The gradients of s are the Hessian times V, so that deriving this system gives the
+    Hessian-vector product by the same rules (Pearlmutter, 1994, "Fast exact multiplication by the
+    Hessian"). V_p are inputs, of the shapes of the parameters p.
+
+    Raises
+    ------
+    InputError
+        If a gradient was written with Jacobians that have no derivative of their own.
     """
-    changes: dict[Expression, Expression] = {p: change(p) for p in system.parameters}
-    found = []
-    for equation in (*system.equations, *backward):
-        moved = tidy(differential(equation.right, changes))
-        if moved.operation != "zero" and moved.number != 0:
-            left = change(equation.left)
-            changes[equation.left] = left
-            found.append(Equation(left, moved))
-    return tuple(found)
+    system, known = derivation.system, dict[Expression, Expression]()
+    equations = list(system.equations)
+    for equation in derivation.backward:
+        name = _plain_name(equation.left)
+        left = symbol(name, Kind.INTERMEDIATE, equation.left.shape)
+        equations.append(Equation(left, substitute(equation.right, known)))
+        known[equation.left] = left
+    terms = []
+    for variable, result in derivation.gradients.items():
+        direction = symbol(f"V_{variable.symbol.name}", Kind.INPUT, variable.shape)
+        named = known.get(jacobian(system.loss, variable))
+        value = named if named is not None else substitute(result, known)
+        terms.append(total(multiply(value, direction)))
+    equations.append(Equation(symbol("s", Kind.LOSS), tidy(add(*terms))))
+    return System(_used(equations), system.assumptions, system.sizes)
+
+
+def _used(equations: list[Equation]) -> tuple[Equation, ...]:
+    """The equations that the last one rests on."""
+    needed = {equations[-1].left}
+    kept = []
+    for equation in reversed(equations):
+        if equation.left in needed:
+            kept.append(equation)
+            needed.update(symbols_of(equation.right))
+    return tuple(reversed(kept))
+
+
+def _plain_name(left: Expression) -> str:
+    """δ₂ keeps its name, ∂L/∂W is called G_W."""
+    if left.operation == "symbol":
+        return left.symbol.name
+    return f"G_{variable_of(left).symbol.name}"

@@ -89,13 +89,19 @@ class Parser(Atoms):
         factors, signs = [self.factor()], [""]
         while self.at("*", "/", "·", "×") or self.operand_follows():
             sign = self.accept("*", "/", "·", "×")
-            if sign is None and self.current.kind == self.tokens[self.place - 1].kind == "number":
+            if sign is None and self._is_second_number():
                 raise self.unexpected("an operator between two numbers")
             factors.append(self._signed(self.factor) if sign else self.factor())
             signs.append({"×": "*", "·": ""}.get(sign or "", sign or ""))
         if len(factors) == 1:
             return factors[0]
         return self.node("product", factors, tuple(signs), start)
+
+    def _is_second_number(self) -> bool:
+        """Whether a number stands right behind a number, and no power follows to tell them apart."""
+        behind = self.tokens[min(self.place + 1, self.stop)]
+        raised = behind.kind == "superscript" or behind.text == "^"
+        return self.current.kind == self.tokens[self.place - 1].kind == "number" and not raised
 
     def _signed(self, rule: Callable[[], Node]) -> Node:
         start, sign = self.current.start, self._sign()
