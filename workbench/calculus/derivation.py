@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+from functools import cached_property
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.slopes import Stage
@@ -132,7 +133,7 @@ class Derivation:
     backward: tuple[Equation, ...]
     gradients: Mapping[Expression, Expression] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def names(self) -> Mapping[Expression, Expression]:
         """The short names of gradients: δ₂ for ∂L/∂z₂."""
         return {step.name: step.goal for step in self.steps if step.name is not None}
