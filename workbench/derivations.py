@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from workbench.calculus import derivation as calculus
-from workbench.calculus.derivation import Detail, variable_of
+from workbench.calculus.derivation import ELEMENTWISE, Detail, variable_of
 from workbench.calculus.differentiate import derive as differentiate
 from workbench.calculus.functions import Function
 from workbench.calculus.induction import derive_depth as depth
@@ -226,7 +226,8 @@ def derive(
         given = source
         if isinstance(given, str):
             given = equations(given, wrt=wrt, plugins=plugins)
-        system = with_named_parts(given.with_parameters(names_of(wrt)))
+        by_parts = chosen.name != ELEMENTWISE.name or voice == VoiceName.ENTRIES
+        system = with_named_parts(given.with_parameters(names_of(wrt)), residuals=by_parts)
         title = title or f"Derivatives of {text(system.loss)}"
     plain = differentiate(
         system,

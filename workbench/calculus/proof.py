@@ -18,11 +18,12 @@ from workbench.calculus.expressions import Bindings, Expression, number, transfo
 from workbench.calculus.functions import Function
 from workbench.calculus.indices import entry
 from workbench.calculus.matrices import matmul
-from workbench.calculus.normal_form import normal_form, plus, scaled
+from workbench.calculus.normal_form import normal_form
 from workbench.calculus.positions import Names, Position, SplitError, index_of
 from workbench.calculus.reduction import reduced, without_denominators
 from workbench.calculus.rewriting import rebuild
 from workbench.calculus.slopes import Stage, distinct, expand_primes
+from workbench.calculus.sums import plus, scaled
 from workbench.calculus.terms import Sum, expression_of
 from workbench.calculus.writing import Writing
 from workbench.errors import InputError

@@ -15,8 +15,9 @@ from itertools import permutations
 from workbench.calculus.blocks import ZERO
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import ABS, COS, SIGN, SIN
-from workbench.calculus.normal_form import normal_form, scaled, times
+from workbench.calculus.normal_form import normal_form
 from workbench.calculus.positions import Names, Place, SplitError
+from workbench.calculus.sums import scaled, times
 from workbench.calculus.terms import (
     Atom,
     Factor,

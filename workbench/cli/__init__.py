@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli import derive, gradcheck, plot, plugins, predict, train
+from workbench.cli import derive, gradcheck, plot, plugins, predict, prove, train
 from workbench.cli.options import PluginOption
 
 __all__ = ["app"]
@@ -47,6 +47,7 @@ def workbench(
 
 
 app.command()(derive.derive)
+app.command()(prove.prove)
 app.command()(gradcheck.gradcheck)
 app.command()(train.train)
 app.command()(predict.predict)

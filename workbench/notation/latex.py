@@ -89,7 +89,7 @@ class LatexRenderer(Renderer):
         return Piece(f"e^{{{self.render(exponent)}}}", POWER)
 
     def call(self, function: str, inner: str) -> str:
-        known = {"diag", "devec", "diagonal"}
+        known = {"diag", "devec", "diagonal", "vec"}
         shown = rf"\operatorname{{{function}}}" if function in known else function
         return rf"{shown}\left({inner}\right)"
 
