@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from workbench.calculus import derivation as calculus
+from workbench.calculus.algebra import is_exponential
 from workbench.calculus.derivation import ELEMENTWISE, Detail, variable_of
 from workbench.calculus.differentiate import derive as differentiate
+from workbench.calculus.expressions import walk
 from workbench.calculus.functions import Function
 from workbench.calculus.induction import derive_depth as depth
 from workbench.calculus.layer import derive_layer as layer
@@ -236,6 +238,7 @@ def derive(
         detail=detail,
         voice=VoiceName(known("voice", voice, list(VoiceName))),
         expand=isinstance(source, Network) if expand is None else expand,
+        functions=_recognised(system, load_registry(files_of(plugins))),
     )
     if order == 2:
         plain = second_order(plain)
@@ -324,6 +327,13 @@ def _of_network(network: Network, form: str, batch: bool) -> tuple[System, str]:
     samples = "a batch" if batch else "one sample"
     title = f"Gradients of {network.label}, {network.loss.name}: {form} form, {samples}"
     return system, title
+
+
+def _recognised(system: System, registry: Registry) -> list[Function]:
+    """The activations that results may name: none if there is no exponential to recognise."""
+    if not any(is_exponential(node) for e in system.equations for node in walk(e.right)):
+        return []
+    return [build_function(name, registry) for name in registry.activations]
 
 
 def _functions(registry: Registry) -> Lookup:

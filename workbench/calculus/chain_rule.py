@@ -56,11 +56,13 @@ class ChainRule:
         return refs + [known[e.left] for e in consumers if e.left is loss]
 
     def _stages(self, variable: Expression, consumers: Sequence[Equation]) -> list[Stage]:
-        why = "chain rule" if len(consumers) == 1 else "chain rule, one term a use"
+        uses = f"sum over {len(consumers)} uses, " if len(consumers) > 1 else ""
+        why = "one factor an equation, and one term a use of the variable"
         chains = [self._chain(equation, variable) for equation in consumers]
         stages = []
         if all(chain is not None for chain in chains):
-            stages.append(Stage(add(*(c for c in chains if c is not None)), "chain rule", why))
+            chain = add(*(c for c in chains if c is not None))
+            stages.append(Stage(chain, f"{uses}chain rule", why))
         locals_ = [self._jacobian_times(equation, variable) for equation in consumers]
         if all(part is not None for part in locals_):
             known = substitute(add(*(p for p in locals_ if p is not None)), self.work.inlined)
@@ -69,7 +71,8 @@ class ChainRule:
         if stages and stages[-1].rule == "local derivatives" and not variable.is_scalar:
             stages.append(Stage(direct, "entry by entry", "diag(u) v is u ⊙ v"))
         elif not variable.is_scalar or self.system.loss in [e.left for e in consumers]:
-            stages.append(Stage(direct, *rules_on_the_way(consumers, variable)))
+            rule, statement = rules_on_the_way(consumers, variable)
+            stages.append(Stage(direct, rule if stages else uses + rule, statement))
         else:
             stages.append(Stage(direct, "local derivatives", "put in the local derivatives"))
         return stages

@@ -36,6 +36,9 @@ ELEMENTWISE = Strategy("elementwise", _no_jacobian)
 """The rule table's own form, without any Jacobian written out."""
 
 
+SECOND_ORDER = "Second derivatives"
+"""The section of steps that lead to Hessians."""
+
 DERIVATIVES = ("jacobian", "numerator_jacobian")
 """The operations of a derivative that is not worked out yet, in either layout."""
 
@@ -142,8 +145,8 @@ class Derivation:
     def results(self) -> tuple[Step, ...]:
         """The steps that give the gradients asked for."""
         of_interest = (*DERIVATIVES, "total_jacobian")
-        found = [step for step in self.steps if step.goal.operation in of_interest]
-        by_derivative = {step.goal.data: step for step in reversed(found)}
+        first_order = [step for step in self.steps if step.section != SECOND_ORDER]
+        by_derivative = {s.goal.data: s for s in first_order if s.goal.operation in of_interest}
         return tuple(by_derivative[self.system.loss, p] for p in self.gradients)
 
     @property

@@ -69,8 +69,10 @@ class DifferentialForm:
         refs += [known.get(change(e.left)) for e in consumers]
         refs += [known[e.left] for e in consumers if e.left is loss]
         pulled = self.work.pulled(consumers, variable)
+        many = len(consumers) > 1
+        rule = f"differential, sum over {len(consumers)} uses" if many else "differential"
         stages = [
-            Stage(substitute(add(*changes), self.work.inlined), "differential", "what du moves"),
+            Stage(substitute(add(*changes), self.work.inlined), rule, "what du moves"),
             Stage(inner(pulled, moved), "adjoint", "⟨G, A X B⟩ = ⟨Aᵀ G Bᵀ, X⟩"),
         ]
         step = self.working.note(SECTION, goal, stages, refs)

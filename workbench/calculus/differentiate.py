@@ -27,6 +27,7 @@ from workbench.calculus.local_derivatives import (
 )
 from workbench.calculus.matrices import devec, matmul, vec
 from workbench.calculus.pullbacks import Pullback, accumulate, table_pullback
+from workbench.calculus.recognition import recognise
 from workbench.calculus.rewriting import substitute
 from workbench.calculus.simplify import (
     assume,
@@ -64,6 +65,7 @@ def derive(
     detail: Detail = Detail.PAPER,
     voice: VoiceName = VoiceName.CHAIN,
     expand: bool = True,
+    functions: Sequence[Function] = (),
 ) -> Derivation:
     """Work out the gradients of a system's loss, or the Jacobians of what is no scalar.
 
@@ -75,6 +77,7 @@ def derive(
         by entries; else the first of them stands for all.
     voice : how the steps are told.
     expand : whether σ′ is replaced by what it was worked out to be.
+    functions : what may be recognised in results by its formula.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def derive(
     if not system.loss.is_scalar:
         return derive_jacobians(system, wanted, needed_symbols(system, wanted), strategy, detail)
     work = Differentiation(system, strategy, wanted, detail, voice)
-    work.expand = expand
+    work.expand, work.functions = expand, functions
     return work.run()
 
 
@@ -110,6 +113,7 @@ class Differentiation:
     """
 
     expand: bool = True
+    functions: Sequence[Function] = ()
 
     def __init__(
         self,
@@ -216,7 +220,9 @@ class Differentiation:
         if assumed is not cancelled:
             assumed = common_factors(expand(assumed))
             stages.append(Stage(assumed, "assumption", "use what is known of the target"))
-        collected = self._collected(assumed, consumers)
+        recognised = recognise(assumed, self.functions)
+        stages.append(Stage(recognised, "recognise", "a known function by its formula"))
+        collected = self._collected(recognised, consumers)
         stages.append(Stage(collected, "collect", "write it as short as it goes"))
         return stages
 
@@ -228,7 +234,8 @@ class Differentiation:
             for node in (equation.right, *equation.right.arguments)
             for index in range(len(node.arguments))
         )
-        return expression if writes else tidy(expression)
+        given = [equation.right for equation in consumers]
+        return expression if writes else tidy(expression, like=given)
 
 
 class _Names:

@@ -52,7 +52,8 @@ class EntryForm:
         indices = self.work.local.free_indices(variable, variable)[1]
         chain, put_in, result = (add(*lines) for lines in zip(*parts, strict=True))
         is_direct = all(e.left is self.system.loss for e in consumers)
-        first = "differentiate by entries" if is_direct else "chain rule"
+        uses = f"sum over {len(consumers)} uses, " if len(consumers) > 1 else ""
+        first = "differentiate by entries" if is_direct else f"{uses}chain rule"
         stages = [
             Stage(chain, first, "every entry that the variable moves, summed"),
             Stage(put_in, "local derivatives", "put in the local derivatives by entries"),

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from workbench.calculus.expressions import Expression, Kind, symbol, symbols_of, walk
-from workbench.calculus.functions import Function
+from workbench.calculus.functions import EXP, LOG, Function
 from workbench.calculus.rewriting import substitute
 from workbench.calculus.system import Equation, System
 
 
 def with_named_parts(system: System, *, residuals: bool = False) -> System:
-    """A system of one equation split where a function meets a longer argument.
+    """A system whose equations are split where a function meets a longer argument.
 
     What is differentiated step by step on paper gets a name: `½‖σ(W x + b) − y‖²` becomes
-    `z = W x + b`, `a = σ(z)`, `L = ½‖a − y‖²`. Other systems are left as they are.
+    `z = W x + b`, `a = σ(z)`, `L = ½‖a − y‖²`, and `h1 = tanh(W h0)` gets `z1 = W h0` before it.
 
     Parameters
     ----------
-    residuals : whether a sum that is squared gets a name as well, `r = W x − y`.
+    residuals : whether a sum that the last equation squares gets a name as well, `r = W x − y`.
 
     >>> from workbench.calculus.functions import TANH
     >>> from workbench.calculus.dimensions import ONE, Dimension
@@ -29,69 +30,80 @@ def with_named_parts(system: System, *, residuals: bool = False) -> System:
     >>> [equation.left.symbol.name for equation in with_named_parts(System((whole,))).equations]
     ['z', 'a', 'L']
     """
-    if len(system.equations) != 1:
-        return system
-    (whole,) = system.equations
-    return _Naming(system, whole).split(residuals)
+    return _Naming(system).split(residuals)
 
 
 class _Naming:
-    """The equations that one long equation becomes."""
+    """The equations that long equations become."""
 
-    def __init__(self, system: System, whole: Equation) -> None:
+    def __init__(self, system: System) -> None:
         self.system = system
-        self.whole = whole
         self.taken = {s.symbol.name for s in system.symbols}
         self.equations: list[Equation] = []
-        self.known: dict[Expression, Expression] = {}
 
     def split(self, residuals: bool) -> System:
-        """Name the parts from the innermost outwards."""
-        nodes = list(walk(self.whole.right))
-        layers = [node for node in nodes if _is_layer(node)]
-        squared = [node for node in nodes if residuals and _is_residual(node, nodes)]
-        places = iter(self._suffixes("za", len(layers)))
-        others = iter(self._suffixes("r", len(squared)))
-        for node in nodes:
-            if node in layers:
-                suffix = next(places)
-                argument = self._named(f"z{suffix}", node.arguments[0])
-                function = node.data
-                assert isinstance(function, Function)
-                self.known[node] = self._define(f"a{suffix}", function(argument))
-            elif node in squared:
-                self._named(f"r{next(others)}", node)
-        last = Equation(self.whole.left, substitute(self.whole.right, self.known))
-        return System((*self.equations, last), self.system.assumptions, self.system.sizes)
+        """Name the parts of each equation from the innermost outwards."""
+        for equation in self.system.equations:
+            nodes = list(walk(equation.right))
+            layers = [node for node in nodes if _is_layer(node)]
+            is_last = equation.left is self.system.loss
+            squared = [n for n in nodes if residuals and is_last and _is_residual(n, nodes)]
+            known: dict[Expression, Expression] = {}
+            for node in nodes:
+                if node in layers:
+                    argument = self._argument(node, equation, known)
+                    if node is not equation.right:
+                        function = node.data
+                        assert isinstance(function, Function)
+                        known[node] = self._define("a", equation, function(argument))
+                elif node in squared:
+                    known[node] = self._define("r", equation, substitute(node, known))
+            self.equations.append(Equation(equation.left, substitute(equation.right, known)))
+        return System(tuple(self.equations), self.system.assumptions, self.system.sizes)
 
-    def _named(self, name: str, node: Expression) -> Expression:
-        """The symbol of a part; a symbol is its own."""
-        part = substitute(node, self.known)
-        if not part.arguments:
-            return part
-        self.known[node] = self._define(name, part)
-        return self.known[node]
+    def _argument(
+        self, node: Expression, equation: Equation, known: dict[Expression, Expression]
+    ) -> Expression:
+        """The symbol of what a function is applied to."""
+        argument = substitute(node.arguments[0], known)
+        if argument.arguments:
+            argument = self._define("z", equation, argument)
+            known[node.arguments[0]] = argument
+        return argument
 
-    def _define(self, name: str, right: Expression) -> Expression:
-        left = symbol(name, Kind.INTERMEDIATE, right.shape)
+    def _define(self, letter: str, equation: Equation, right: Expression) -> Expression:
+        left = symbol(self._free(letter, equation), Kind.INTERMEDIATE, right.shape)
         self.equations.append(Equation(left, right))
         return left
 
-    def _suffixes(self, letters: str, how_many: int) -> list[str]:
-        """Nothing for a single part, else numbers; never those of names in use."""
-        free = ("", *map(str, range(1, len(self.taken) + how_many + 1)))
-        usable = [s for s in free if not {f"{letter}{s}" for letter in letters} & self.taken]
-        return usable[:1] if how_many == 1 else [s for s in usable if s][:how_many]
+    def _free(self, letter: str, equation: Equation) -> str:
+        """A name with the number or the name of the equation's left side that is not in use."""
+        of = equation.left.symbol.name
+        plain = letter if equation.left is self.system.loss else f"{letter}_{of}"
+        numbered = re.sub(r"^\D+", "", of)
+        choices = [*([f"{letter}{numbered}"] if numbered else []), plain]
+        found = next((name for name in choices if name not in self.taken), None)
+        again = 1
+        while found is None or found in self.taken:
+            again += 1
+            found = f"{plain}{again}"
+        self.taken.add(found)
+        return found
 
 
 def _moves(node: Expression) -> bool:
-    return any(s.symbol.kind is Kind.PARAMETER for s in symbols_of(node))
+    moving = (Kind.PARAMETER, Kind.INTERMEDIATE)
+    return any(s.symbol.kind in moving for s in symbols_of(node))
 
 
 def _is_layer(node: Expression) -> bool:
-    """Whether a node applies a function, entry by entry or by columns, to more than a symbol."""
-    is_application = node.operation == "apply" and not node.is_scalar
-    return is_application and bool(node.arguments[0].arguments) and _moves(node)
+    """Whether a node applies a function, entry by entry or by columns, to more than a symbol.
+
+    Exponentials and logarithms stay where they are: other forms of a formula depend on them.
+    """
+    if node.operation != "apply" or node.is_scalar or node.data in (EXP, LOG):
+        return False
+    return bool(node.arguments[0].arguments) and _moves(node)
 
 
 def _is_residual(node: Expression, nodes: Sequence[Expression]) -> bool:

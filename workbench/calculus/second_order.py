@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from workbench.calculus.algebra import add, is_zero, multiply
 from workbench.calculus.closed_form import gradient, put_in
-from workbench.calculus.derivation import Derivation, Step, variable_of
+from workbench.calculus.derivation import SECOND_ORDER, Derivation, Step, variable_of
 from workbench.calculus.differentials import differential
 from workbench.calculus.entries import by_entries, differentiate_entry, entry
 from workbench.calculus.expressions import (
@@ -33,8 +33,6 @@ from workbench.calculus.slopes import Stage, distinct
 from workbench.calculus.system import Equation, System
 from workbench.calculus.tidy import tidy
 from workbench.errors import InputError
-
-SECOND_ORDER = "Second derivatives"
 
 
 def second_order(derivation: Derivation) -> Derivation:

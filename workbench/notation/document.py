@@ -344,8 +344,9 @@ def closing(derivation: Derivation) -> Sentence:
         if not failed
         else f"{len(failed)} failed: " + ", ".join(f"({step.id})" for step in failed)
     )
+    steps = "1 step" if len(checks) == 1 else f"{len(checks)} steps"
     return (
-        f"{len(checks)} steps checked by numbers with seeds {', '.join(map(str, first.seeds))}",
+        f"{steps} checked by numbers with seeds {', '.join(map(str, first.seeds))}",
         *_drawn_sizes(first.sizes),
         f": {verdict}, worst relative error {worst:.1e}.{_tiers(derivation, checks)}",
     )
@@ -357,14 +358,14 @@ def _tiers(derivation: Derivation, checks: Sequence[Check]) -> str:
     exact = [check.chance or 0.0 for check in checks if Tier.EXACT in check.tiers]
     if exact:
         told += (
-            f" {len(exact)} of them hold exactly modulo a 61-bit prime; a false one would pass "
-            f"with a chance below {max(exact):.0e}."
+            f" Exact modulo a 61-bit prime: {len(exact)}, where a false step would pass with a "
+            f"chance below {max(exact):.0e}."
         )
     precise = sum(Tier.PRECISE in check.tiers for check in checks)
     if precise:
-        told += f" {precise} were decided in 50 digits."
+        told += f" Decided in 50 digits: {precise}."
     open_ = sum(step.check is None and not step.is_definition for step in derivation.steps)
-    return f"{told} {open_} could not be checked." if open_ else told
+    return f"{told} Not checked: {open_}." if open_ else told
 
 
 def _drawn_sizes(sizes: Sequence[Mapping[str, int]]) -> Sentence:
