@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DEFINITION = "definition"
+DEFINITION = "by definition"
+ELEMENTARY = "elementary"
 HENDERSON_SEARLE = "Henderson and Searle (1981)"
 HORN_JOHNSON = "Horn and Johnson (1991), ch. 5"
 MAGNUS_NEUDECKER = "Magnus and Neudecker (1988), ch. 2"
 COMMUTATION = "Magnus and Neudecker (1979)"
 PRODUCTS = "Magnus and Neudecker (1988), ch. 3"
-COOKBOOK = "Petersen and Pedersen (2012), 1"
+COOKBOOK = "Petersen and Pedersen (2012), section 1"
+SHERMAN_MORRISON = "Sherman and Morrison (1950)"
 WOODBURY = "Woodbury (1950)"
-ADJOINT = "Giles (2008), 2.2"
+ADJOINT = "Giles (2008)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,10 @@ IDENTITIES: tuple[Identity, ...] = (
         ("trace turns", "tr(A B C) = tr(C A B)", COOKBOOK),
         ("trace of an outer product", "tr(u vᵀ) = vᵀ u", COOKBOOK),
         ("inner product", "sum(A ⊙ B) = tr(Aᵀ B)", PRODUCTS, "input A, B : m×n"),
-        ("quadratic form", "xᵀ A x = tr(A x xᵀ)", COOKBOOK),
+        ("quadratic form", "xᵀ A x = tr(A x xᵀ)", ELEMENTARY),
         ("sum of entries", "sum(A) = 𝟏ᵀ A 𝟏", DEFINITION, "input A : m×n"),
-        ("sum of a product", "sum(A B) = (𝟏ᵀ A) (B 𝟏)", DEFINITION, "input A : m×n, B : n×p"),
-        ("square of a norm", "‖u + v‖² = uᵀ u + 2 uᵀ v + vᵀ v", DEFINITION, "input u, v : n"),
+        ("sum of a product", "sum(A B) = (𝟏ᵀ A) (B 𝟏)", ELEMENTARY, "input A : m×n, B : n×p"),
+        ("square of a norm", "‖u + v‖² = uᵀ u + 2 uᵀ v + vᵀ v", ELEMENTARY, "input u, v : n"),
     ),
     *_group(
         "Kronecker products and vec",
@@ -75,11 +77,11 @@ IDENTITIES: tuple[Identity, ...] = (
         ("mixed product", "(A ⊗ B) (C ⊗ D) = (A C) ⊗ (B D)", MAGNUS_NEUDECKER),
         ("nested Kronecker products", "A ⊗ (B ⊗ C) = (A ⊗ B) ⊗ C", MAGNUS_NEUDECKER, "input A : m×n, B : p×q, C : s×t"),
         ("Kronecker product of a sum", "A ⊗ (B + C) = A ⊗ B + A ⊗ C", MAGNUS_NEUDECKER),
-        ("identities", "eye(m) ⊗ eye(n) = eye(m n)", MAGNUS_NEUDECKER),
+        ("Kronecker product of identities", "eye(m) ⊗ eye(n) = eye(m n)", MAGNUS_NEUDECKER),
         ("columns and rows", "u ⊗ vᵀ = u vᵀ", MAGNUS_NEUDECKER, "input u : m, v : n"),
         ("trace of a Kronecker product", "tr(A ⊗ B) = tr(A) tr(B)", MAGNUS_NEUDECKER),
         (
-            "sum of a Kronecker product", "sum(A ⊗ B) = sum(A) sum(B)", DEFINITION,
+            "sum of a Kronecker product", "sum(A ⊗ B) = sum(A) sum(B)", ELEMENTARY,
             "input A : m×n, B : p×q",
         ),
         ("trace as a product of vecs", "tr(Aᵀ B) = vec(A)ᵀ vec(B)", MAGNUS_NEUDECKER),
@@ -107,7 +109,7 @@ IDENTITIES: tuple[Identity, ...] = (
         ("diagonal of a product", "diagonal(A Bᵀ) = (A ⊙ B) 𝟏", HORN_JOHNSON, "input A, B : m×n"),
         ("outer products", "(a aᵀ) ⊙ (b bᵀ) = (a ⊙ b) (a ⊙ b)ᵀ", HORN_JOHNSON, "input a, b : n"),
         ("with Kronecker products", "(A ⊙ B) ⊗ (C ⊙ D) = (A ⊗ C) ⊙ (B ⊗ D)", HORN_JOHNSON),
-        ("trace of a diagonal", "tr(diag(u)) = sum(u)", DEFINITION, "input u : n"),
+        ("trace of a diagonal", "tr(diag(u)) = sum(u)", ELEMENTARY, "input u : n"),
     ),
     *_group(
         "Inverses",
@@ -119,7 +121,7 @@ IDENTITIES: tuple[Identity, ...] = (
         ("push-through", "(I + A B)⁻¹ A = A (I + B A)⁻¹", HENDERSON_SEARLE),
         (
             "Sherman and Morrison", "(A + u vᵀ)⁻¹ = A⁻¹ − A⁻¹ u vᵀ A⁻¹ / (1 + vᵀ A⁻¹ u)",
-            HENDERSON_SEARLE,
+            SHERMAN_MORRISON,
         ),
         ("Woodbury", "(A + U C V)⁻¹ = A⁻¹ − A⁻¹ U (C⁻¹ + V A⁻¹ U)⁻¹ V A⁻¹", WOODBURY),
     ),
@@ -146,12 +148,14 @@ IDENTITIES: tuple[Identity, ...] = (
     ),
     *_group(
         "Functions",
-        ("sigmoid mirrored", "σ(−x) = 1 − σ(x)", DEFINITION),
-        ("tanh and sigmoid", "tanh(x) = 2 σ(2 x) − 1", DEFINITION),
-        ("softmax sums to one", "sum(softmax(x)) = 1", DEFINITION, "input x : n"),
-        ("softmax shifted", "softmax(x + c) = softmax(x)", DEFINITION, "input x : n, c : 1"),
-        ("logsumexp shifted", "logsumexp(x + c) = c + logsumexp(x)", DEFINITION, "input x : n, c : 1"),
-        ("parts of x", "max(x, 0) − max(−x, 0) = x", DEFINITION),
+        ("sigmoid mirrored", "1/(1 + e^x) = 1 − 1/(1 + e^(−x))", ELEMENTARY),
+        ("tanh and sigmoid", "tanh(x) = 2/(1 + e^(−2 x)) − 1", ELEMENTARY),
+        ("tanh doubled", "tanh(2 x) = 2 tanh(x)/(1 + tanh(x)²)", ELEMENTARY),
+        ("Pythagoras", "sin(x)² + cos(x)² = 1", ELEMENTARY),
+        ("softmax sums to one", "sum(softmax(x)) = 1", ELEMENTARY, "input x : n"),
+        ("softmax shifted", "softmax(x + c) = softmax(x)", ELEMENTARY, "input x : n, c : 1"),
+        ("logsumexp shifted", "logsumexp(x + c) = c + logsumexp(x)", ELEMENTARY, "input x : n, c : 1"),
+        ("parts of x", "max(x, 0) − max(−x, 0) = x", ELEMENTARY),
     ),
 )  # fmt: skip
 """In the order in which they are printed."""

@@ -113,8 +113,8 @@ class System:
 
     @cached_property
     def _consumers(self) -> Mapping[Expression, tuple[Equation, ...]]:
-        found: dict[Expression, tuple[Equation, ...]] = {}
+        found: dict[Expression, list[Equation]] = {}
         for equation in self.equations:
             for used in equation.differentiable:
-                found[used] = (*found.get(used, ()), equation)
-        return found
+                found.setdefault(used, []).append(equation)
+        return {used: tuple(equations) for used, equations in found.items()}

@@ -143,6 +143,7 @@ class _Drawing:
             return
         path = self._path(equation)
         sources = _symbols(path, Kind.PARAMETER) or _symbols(path, Kind.INPUT)
+        moved = self._moved_by(sources, equation)
         for attempt in range(MOST_DRAWS):
             scale, offset = 1.0, 0.0
             if not np.all(np.isfinite(values[equation.left])):
@@ -154,7 +155,7 @@ class _Drawing:
                     if symbol.symbol.kind is Kind.PARAMETER
                     else self._normal(symbol) * scale + offset
                 )
-            self._run(path, values)
+            self._run(moved, values)
             if self._is_telling(equation, values):
                 return
 
@@ -176,6 +177,19 @@ class _Drawing:
             pending.extend(above - found)
             found |= above
         return [e for e in self.system.equations if e in found]
+
+    def _moved_by(self, sources: Sequence[Expression], last: Equation) -> list[Equation]:
+        """The equations up to `last` whose values change with some symbols, in order."""
+        places = {e.left: place for place, e in enumerate(self.system.equations)}
+        uses = [self.system.consumers(symbol)[:1] for symbol in sources]
+        first = min((places[e.left] for found in uses for e in found), default=0)
+        first = first if all(uses) else 0
+        changed, found = set(sources), []
+        for equation in self.system.equations[first : places[last.left] + 1]:
+            if changed.intersection(symbols_of(equation.right)):
+                changed.add(equation.left)
+                found.append(equation)
+        return found
 
     def _is_telling(self, equation: Equation, values: Values) -> bool:
         """Whether the value is defined and every kinked function is met on both its branches."""

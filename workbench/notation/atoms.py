@@ -1,4 +1,4 @@
-"""The part of the grammar that needs no precedence: names, calls and whatever stands in brackets."""
+"""The part of the grammar without precedence: names, calls and whatever stands in brackets."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Atoms(Reader):
             sizes = self._sizes(token)
             if len(sizes) == 1 and token.base == "K" and sizes[0].kind in ("name", "number"):
                 return self.node("name", (), canonical(f"K_{sizes[0].data}"), start)
-            if sizes or token.base == "I":
+            if sizes or token.base == "I" or (name == "K" and self.current.text == "vec"):
                 return self.node("call", sizes, ("eye" if token.base == "I" else "K", 0), start)
         if not self.words.is_function(name):
             called = self.at("(") and not self.current.spaced
@@ -268,7 +268,9 @@ class Atoms(Reader):
         token = self.current
         if token.kind == "number" and len(token.text) == 2 and token.text.isdigit():
             self.place += 1
-            return self.node("number", (), Fraction(int(token.text[0]), int(token.text[1]) or 1), start)
+            return self.node(
+                "number", (), Fraction(int(token.text[0]), int(token.text[1]) or 1), start
+            )
         above, below = self._group(), self._group()
         if above.kind == below.kind == "jacobian":
             return self.node("jacobian", (*above.parts, *below.parts), None, start)

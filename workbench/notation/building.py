@@ -27,7 +27,6 @@ from workbench.calculus.expressions import (
     size,
     zero,
 )
-from workbench.calculus.functions import Function
 from workbench.calculus.matrices import inverse, kron, matmul, transpose
 from workbench.errors import InputError, WorkbenchError
 from workbench.notation.inference import Inference
@@ -120,6 +119,8 @@ class Building:
             first = len(node.parts) if builtin.sizes is None else builtin.sizes
             arguments = [self.expression(part) for part in node.parts[:first]]
             sizes = [self.inference.dimension(part) for part in node.parts[first:]]
+            if not sizes and id(node) in self.inference.hidden:
+                sizes = self.inference.known(node, self.inference.hidden[id(node)])
             shape = self.inference.shape(node)
             return builtin.build(arguments, shape, sizes)
         function = self.inference.functions.find(name)
@@ -171,7 +172,7 @@ class Building:
             shown = self.inference.source.quote(operand.start, operand.end)
             raise self._error(
                 operand,
-                f"division by the matrix {shown}: entry by entry is ./, the inverse is inv({shown})",
+                f"division by the matrix {shown}: entry by entry is ./, its inverse inv({shown})",
             )
         return divide(above, below)
 
@@ -215,7 +216,7 @@ class Building:
                 if any(count < 0 for _, count in (*starts[axis].terms, *beyond.terms)):
                     raise self._error(
                         node.parts[place],
-                        f"the range is not within 1:{base.shape[axis]!r}",
+                        f"the range may reach beyond 1:{base.shape[axis]!r}",
                     )
                 place += 2
         rows, columns = self.inference.shape(node)

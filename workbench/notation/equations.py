@@ -28,12 +28,13 @@ from workbench.errors import InputError, close_matches
 from workbench.notation.building import Building
 from workbench.notation.formulas import Lookup
 from workbench.notation.grammar import Parser
-from workbench.notation.inference import Inference, Quantity
+from workbench.notation.inference import Inference
+from workbench.notation.known_functions import Functions
+from workbench.notation.misfits import Quantity
 from workbench.notation.shapes import Size
 from workbench.notation.statements import Formula, Statements, statements
 from workbench.notation.syntax import Node, Words
 from workbench.notation.tokens import Source, Token, tokenize
-from workbench.notation.vocabulary import Functions
 
 LOSS = "L"
 """The name that an expression without `=` gets."""
@@ -124,6 +125,7 @@ class _Reading:
     text: str
     functions: Functions
     symbols: dict[str, Expression] = field(default_factory=dict)
+    wanted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.source = Source(self.name, self.text)
@@ -138,6 +140,7 @@ class _Reading:
 
     def system(self, wrt: Sequence[str]) -> System:
         """All statements as a system."""
+        self.wanted = tuple(wrt)
         formulas = [f for f in self.statements.formulas if not f.is_assumption]
         if not formulas:
             raise self.source.error(0, "there is no equation and no expression")
@@ -247,9 +250,9 @@ class _Reading:
 
     @cached_property
     def _named(self) -> frozenset[str]:
-        """The names that are declared, defined or given."""
+        """The names that are declared, defined, given or asked for."""
         defined = [formula.name for formula in self.statements.formulas]
-        return frozenset((*self.statements.declarations, *defined, *self.symbols))
+        return frozenset((*self.statements.declarations, *defined, *self.symbols, *self.wanted))
 
     @cached_property
     def _plain(self) -> frozenset[str]:
@@ -301,9 +304,20 @@ class _Reading:
                 what = "is defined by an equation" if wanted in defined else "does not occur"
                 raise InputError(f"{self.name}: {wanted} {what}; {close_matches(wanted, known)}")
 
+    def _refuse_glued(self, name: str, start: int) -> None:
+        """A name such as Wx where W and x are declared is a forgotten blank."""
+        if len(name) > 1 and name not in self._named and set(name) <= self._named:
+            product = " ".join(name)
+            raise self.source.error(
+                start,
+                f"{name} is not declared; is it the product {product}? Write the blank, or "
+                f"declare `input {name}`",
+            )
+
     def _make_symbols(self, wrt: Sequence[str], defined: Sequence[str]) -> None:
         for name, quantity in self.inference.quantities.items():
             declared = self.statements.declarations.get(name)
+            self._refuse_glued(name, quantity.start)
             kind = declared.kind if declared is not None else Kind.INPUT
             if name in defined:
                 kind = Kind.LOSS if name == defined[-1] else Kind.INTERMEDIATE

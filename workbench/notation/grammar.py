@@ -91,17 +91,25 @@ class Parser(Atoms):
             sign = self.accept("*", "/", "·", "×")
             if sign is None and self._is_second_number():
                 raise self.unexpected("an operator between two numbers")
+            is_bare = sign is None and self._is_one()
             factors.append(self._signed(self.factor) if sign else self.factor())
+            if is_bare:
+                factors[-1] = self.node("ones", (), None, factors[-1].start)
             signs.append({"×": "*", "·": ""}.get(sign or "", sign or ""))
         if len(factors) == 1:
             return factors[0]
         return self.node("product", factors, tuple(signs), start)
 
     def _is_second_number(self) -> bool:
-        """Whether a number stands right behind a number, and no power follows to tell them apart."""
+        """Whether a number stands right behind a number, with no power to tell them apart."""
         behind = self.tokens[min(self.place + 1, self.stop)]
         raised = behind.kind == "superscript" or behind.text == "^"
         return self.current.kind == self.tokens[self.place - 1].kind == "number" and not raised
+
+    def _is_one(self) -> bool:
+        """Whether a 1 stands here alone: behind a factor it is the column 𝟏, as in A 1."""
+        behind = self.tokens[min(self.place + 1, self.stop)]
+        return self.current.text == "1" and behind.text not in ("/", "^", ".^", "'", "[")
 
     def _signed(self, rule: Callable[[], Node]) -> Node:
         start, sign = self.current.start, self._sign()
@@ -114,7 +122,7 @@ class Parser(Atoms):
         while True:
             token = self.current
             if self.accept("'"):
-                base = self.node("transpose", (base,), None, start)
+                base = self._transposed(base)
             elif token.kind == "superscript":
                 self.place += 1
                 base = self._raised(base, token)
@@ -172,25 +180,21 @@ class Parser(Atoms):
         if number:
             exponent = Fraction(-1) if letter else self._rational(number, token.start)
             base = self.node("power", (base,), (exponent, False), base.start)
-        return self.node("transpose", (base,), None, base.start) if letter else base
+        return self._transposed(base) if letter else base
 
     def _power(self, base: Node) -> Node:
-        """What stands behind `^`: ⊤, a layer's number in parentheses, or an exponent."""
+        """What stands behind `^`: ⊤, ⊙ with an exponent, or an exponent."""
         start, braced = base.start, self.accept("{") is not None
         negative = self._is_inverse_transpose() and self.accept("-") is not None
         if self.accept("⊤") or self.word("T"):
             if negative:
                 base = self.node("power", (base,), (Fraction(-1), False), start)
-            base = self.node("transpose", (base,), None, start)
+            base = self._transposed(base)
         elif self.accept("'"):
-            base = self.node("transpose", (base,), None, start)
+            base = self._transposed(base)
         elif self.accept("⊙"):
             exponent = self._value(self.sum()) if braced else self._exponent()
             base = self.node("power", (base,), (exponent, True), start)
-        elif braced and base.kind == "name" and self._is_layer_number():
-            name = f"{base.data}{self.tokens[self.place + 1].text}"
-            self.place += 3
-            base = self.node("name", (), name, start)
         else:
             inner = self.sum() if braced else self._bare_exponent()
             if base.kind == "name" and base.data == "e" and not self.words.is_symbol("e"):
@@ -201,13 +205,14 @@ class Parser(Atoms):
             self.expect("}")
         return base
 
+    def _transposed(self, base: Node) -> Node:
+        """The transpose; that of a 1 is the row 𝟏ᵀ."""
+        if base.kind == "number" and base.data == 1 and not base.is_grouped:
+            base = self.node("ones", (), None, base.start)
+        return self.node("transpose", (base,), None, base.start)
+
     def _is_inverse_transpose(self) -> bool:
         return self.next_are("-", "⊤") or self.next_are("-", "T")
-
-    def _is_layer_number(self) -> bool:
-        """Whether `(3)` stands here: papers number layers so, W^{(3)} is W3."""
-        number = self.tokens[min(self.place + 1, self.stop)].text
-        return number.isdigit() and self.next_are("(", number, ")", "}")
 
     def _exponent(self) -> Fraction:
         """A constant exponent, in superscripts, braces or neither."""
@@ -237,7 +242,7 @@ class Parser(Atoms):
             raise self.source.error(start, f"{digits!r} is no exponent") from None
 
     def _bounded(self, value: Fraction, start: int) -> Fraction:
-        if max(abs(value), value.denominator) > LARGEST_EXPONENT:
+        if abs(value) > LARGEST_EXPONENT or value.denominator > LARGEST_EXPONENT:
             raise self.source.error(start, f"an exponent is too large (over {LARGEST_EXPONENT})")
         return value
 
@@ -251,7 +256,9 @@ class Parser(Atoms):
             case "number", Fraction() as value:
                 return value
             case "sum", tuple() as signs:
-                values = [sign * self._value(part) for sign, part in zip(signs, node.parts, strict=True)]
+                values = [
+                    sign * self._value(part) for sign, part in zip(signs, node.parts, strict=True)
+                ]
                 return sum(values, Fraction(0))
             case "product", tuple() as signs:
                 result = Fraction(1)

@@ -6,8 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from workbench.calculus.dimensions import ONE, Dimension, Shape
-from workbench.errors import InputError, close_matches
+from workbench.errors import close_matches
+from workbench.notation.known_functions import Functions
+from workbench.notation.misfits import (
+    Quantity,
+    form_text,
+    node_misfit,
+    question,
+    rule_misfit,
+)
 from workbench.notation.rules import (
+    Aligned,
     AmbiguousError,
     Combined,
     Group,
@@ -30,27 +39,10 @@ from workbench.notation.sizes import dimension_of
 from workbench.notation.statements import Declaration
 from workbench.notation.syntax import Node
 from workbench.notation.tokens import Source
-from workbench.notation.vocabulary import BUILTINS, Functions
+from workbench.notation.vocabulary import BUILTINS
 
 SIZE_NAMES = ("m", "n", "p", "q", "r", "s", "k", "l", "d", "h", "t", "u", "v")
 """Names for sizes that nothing declares, in the order in which they are given."""
-
-
-@dataclass
-class Quantity:
-    """A symbol of the text.
-
-    Attributes
-    ----------
-    form : rows and columns.
-    start, end : where it is declared, defined or first used.
-    is_declared : whether its shape was declared there.
-    """
-
-    form: Form
-    start: int
-    end: int
-    is_declared: bool = False
 
 
 @dataclass
@@ -74,6 +66,7 @@ class Inference:
     shapes: Shapes = field(default_factory=Shapes)
     forms: dict[int, Form] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
+    hidden: dict[int, Sequence[Size]] = field(default_factory=dict)
 
     def form(self, node: Node) -> Form:
         """Rows and columns of a node, with the rules that say what they are.
@@ -88,7 +81,7 @@ class Inference:
             try:
                 self.forms[id(node)] = self._form(node)
             except ConflictError as conflict:
-                raise self._misfit(node, node.start, str(conflict)) from conflict
+                raise node_misfit(self.source, self.quantities, node, str(conflict)) from conflict
         return self.forms[id(node)]
 
     def _form(self, node: Node) -> Form:
@@ -134,9 +127,7 @@ class Inference:
             return self.quantities[name].form
         if name in self.later:
             line = self.source.line(self.later[name])
-            raise self.source.error(
-                node.start, f"{name} is used before line {line} defines it"
-            )
+            raise self.source.error(node.start, f"{name} is used before line {line} defines it")
         if name in self.sizes or name == "pi":
             return NUMBER
         if self.is_closed:
@@ -161,8 +152,8 @@ class Inference:
             sizes[1] = Size(self._declared(declaration.columns))
         if declaration.is_symmetric and sizes[0].known is not sizes[1].known:
             raise self.source.error(
-                declaration.start, f"{name} is symmetric, so it must be square, not "
-                f"{_shown((sizes[0], sizes[1]))}",
+                declaration.start,
+                f"{name} is symmetric, so it must be square, not {form_text((sizes[0], sizes[1]))}",
             )
         self.quantities[name] = Quantity(
             (sizes[0], sizes[1]), declaration.start, declaration.end, is_declared=True
@@ -236,7 +227,11 @@ class Inference:
             if sign == "/":
                 if part.kind == "name" and form[1].is_more and form[0].dimension is None:
                     self.shapes.fit(form, NUMBER)
-                result = self.joined(node, (before, part), (result, form))
+                out = (Size(), Size())
+                group = Group(out, 2, 2)
+                self.shapes.add(Joined(node, result, group, before))
+                self.shapes.add(Joined(node, form, group, part, is_divisor=True))
+                result = out
             else:
                 out = (Size(), Size())
                 self.shapes.add(Product(node, result, form, out, (before, part)))
@@ -262,9 +257,14 @@ class Inference:
     def _stack(self, node: Node) -> Form:
         assert isinstance(node.data, tuple)
         rows, place = [], 0
+        before: list[Form] = []
         for count in node.data:
             parts = node.parts[place : place + count]
             forms = [self._block_form(part) for part in parts]
+            if len(before) == count > 1:
+                for above, below in zip(before, forms, strict=True):
+                    self.shapes.add(Aligned(node, above[1], below[1]))
+            before = forms
             rows.append(forms[0] if count == 1 else self.stacked(node, forms, 1))
             place += count
         return rows[0] if len(rows) == 1 else self.stacked(node, rows, 0)
@@ -290,7 +290,8 @@ class Inference:
                 if any(number < 0 for _, number in count.terms) or not count.terms:
                     shown = self.source.quote(node.parts[place].start, node.parts[place + 1].end)
                     raise self.source.error(
-                        node.parts[place].start, f"the range {shown} holds nothing"
+                        node.parts[place].start,
+                        f"the range {shown} holds {count!r} entries, which may be none",
                     )
                 sizes[axis], place = Size(count), place + 2
         return sizes[0], sizes[1]
@@ -323,13 +324,13 @@ class Inference:
                         self.shapes.settle()
             for is_last in (False, True):
                 self._name_sizes(is_last)
-        except AmbiguousError as question:
-            raise self._question(question.node) from None
+        except AmbiguousError as open_choice:
+            raise question(self.source, self.quantities, open_choice.node) from None
         except MisfitError as misfit:
-            raise self._rule_misfit(misfit) from misfit
+            raise rule_misfit(self.source, self.quantities, misfit) from misfit
         except ConflictError as conflict:
             node = self.shapes.node or self.nodes[0]
-            raise self._misfit(node, node.start, str(conflict)) from conflict
+            raise node_misfit(self.source, self.quantities, node, str(conflict)) from conflict
 
     def _name_sizes(self, is_last: bool) -> None:
         taken = {*self.quantities, *self.sizes}
@@ -349,77 +350,26 @@ class Inference:
 
     def shape(self, node: Node) -> Shape:
         """The shape of a node, once everything is solved."""
-        rows, columns = (size.dimension for size in self.form(node))
-        if rows is None or columns is None:
+        rows, columns = self.known(node, self.form(node))
+        return rows, columns
+
+    def known(self, node: Node, sizes: Sequence[Size]) -> list[Dimension]:
+        """The sizes of a node, once everything is solved.
+
+        Raises
+        ------
+        InputError
+            If nothing tells one of them.
+        """
+        found = [dimension for dimension in (size.dimension for size in sizes) if dimension]
+        if len(found) < len(sizes):
             shown = self.source.quote(node.start, node.end)
             raise self.source.error(
                 node.start,
                 f"the size of {shown} does not follow from anything: declare it, or write it, as "
-                "in eye(n), ones(n) or zeros(m, n)",
+                "in eye(n), ones(n), zeros(m, n) or K(m, n)",
             )
-        return rows, columns
-
-    # what to say where shapes do not fit
-
-    def _rule_misfit(self, misfit: MisfitError) -> InputError:
-        rule, node = misfit.rule, misfit.rule.node
-        differ = str(misfit)
-        if isinstance(rule, Product):
-            shown = self.source.quote(node.start, rule.operands[1].end)
-            shapes = f"({_shown(rule.left)})({_shown(rule.right)})"
-            advice = ""
-            if rule.left[1].is_one and rule.right[1].is_one:
-                advice = "; entry by entry is .*, and uᵀ v is u' v"
-            return self._misfit(node, node.start, f"{shown} is {shapes}: {differ}{advice}", bare=True)
-        if isinstance(rule, Joined):
-            operand = self.source.quote(rule.operand.start, rule.operand.end)
-            message = f"{operand} is {_shown(rule.form)}, the rest {_shown(rule.group.out)}: {differ}"
-            return self._misfit(node, rule.operand.start, message)
-        return self._misfit(node, node.start, differ)
-
-    def _misfit(self, node: Node, place: int, message: str, bare: bool = False) -> InputError:
-        """An error with the declarations of the names that it is about."""
-        shown = self.source.quote(node.start, node.end)
-        where = "" if bare else f" in {shown}"
-        cited = []
-        for name in dict.fromkeys(_names(node)):
-            quantity = self.quantities.get(name)
-            if quantity is not None and len(cited) < 4:
-                line = self.source.line(quantity.start)
-                words = self.source.quote(quantity.start, quantity.end)
-                if not quantity.is_declared:
-                    words = f"{name} : {_shown(quantity.form)}"
-                cited.append(f"{words} (line {line})")
-        return self.source.error(place, f"{message}{where}{'; ' * bool(cited)}{', '.join(cited)}")
-
-    def _question(self, node: Node) -> InputError:
-        """Ask whether a name is a scalar or a vector."""
-        names = [name for name in _names(node) if self._is_open(name)] or list(_names(node))
-        name = names[0] if names else self.source.quote(node.start, node.end)
-        return self.source.error(
-            node.start,
-            f"is {name} a scalar or a vector? Declare `input {name} : 1` or `input {name} : n`",
-        )
-
-    def _is_open(self, name: str) -> bool:
-        quantity = self.quantities.get(name)
-        return quantity is not None and any(size.is_open for size in quantity.form)
-
-
-def _names(node: Node) -> Iterator[str]:
-    if node.kind == "name":
-        yield str(node.data)
-    for part in node.parts:
-        yield from _names(part)
-
-
-def _shown(form: Form) -> str:
-    """A form for a message; what is not known is a question mark."""
-    words = []
-    for size in form:
-        dimension = size.dimension
-        words.append("?" if dimension is None else repr(dimension))
-    return "×".join(f"({word})" if " " in word else word for word in words)
+        return found
 
 
 def _size_names(taken: set[str]) -> Iterator[str]:

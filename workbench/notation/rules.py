@@ -9,6 +9,7 @@ from math import gcd
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.notation.shapes import (
     NUMBER,
+    STAGES,
     UNIT,
     ConflictError,
     Form,
@@ -45,9 +46,11 @@ class Product(Rule):
     operands: tuple[Node, Node]
 
     def sizes(self) -> Sequence[Size]:
+        """The sizes it is about."""
         return (*self.left, *self.right, *self.out)
 
     def settle(self, shapes: Shapes) -> bool:
+        """Draw what follows."""
         inner, outer = self.left[1], self.right[0]
         if inner.is_one and self.right[1].is_one:
             shapes.equate(self.out[1], UNIT)
@@ -55,9 +58,7 @@ class Product(Rule):
             shapes.fit(self.out, self.right)
         elif is_scalar(self.right):
             shapes.fit(self.out, self.left)
-        elif inner.root() is outer.root() or (inner.is_one and outer.is_one):
-            self._multiply(shapes)
-        elif is_matrix(self.left) and is_matrix(self.right):
+        elif self._is_matrix_product:
             self._multiply(shapes)
         elif inner.is_one and outer.is_more:
             shapes.fit(self.left, NUMBER)
@@ -69,12 +70,19 @@ class Product(Rule):
             return False
         return True
 
+    @property
+    def _is_matrix_product(self) -> bool:
+        inner, outer = self.left[1], self.right[0]
+        is_chained = inner.root() is outer.root() or (inner.is_one and outer.is_one)
+        return is_chained or (is_matrix(self.left) and is_matrix(self.right))
+
     def _multiply(self, shapes: Shapes) -> None:
         shapes.equate(self.left[1], self.right[0])
         shapes.equate(self.out[0], self.left[0])
         shapes.equate(self.out[1], self.right[1])
 
     def presume(self, shapes: Shapes, stage: int) -> None:
+        """Take what people usually mean."""
         inner, outer = self.left[1], self.right[0]
         if stage == 1 and (inner.is_more or (outer.is_more and not inner.is_one)):
             shapes.enlarge(inner)
@@ -108,7 +116,8 @@ class Group:
 class Joined(Rule):
     """An operand of an elementwise operation: of the shape of the result, or a scalar.
 
-    A name alone that is a column may also be added to every column of a matrix.
+    A name alone that is a column may also be added to every column of a matrix. What stands below
+    a `/` is a scalar unless something says otherwise.
     """
 
     node: Node
@@ -116,12 +125,15 @@ class Joined(Rule):
     group: Group
     operand: Node
     may_repeat: bool = False
+    is_divisor: bool = False
     is_column_counted: bool = False
 
     def sizes(self) -> Sequence[Size]:
+        """The sizes it is about."""
         return (*self.form, *self.group.out)
 
     def settle(self, shapes: Shapes) -> bool:
+        """Draw what follows."""
         group, out = self.group, self.group.out
         if not self.is_column_counted and self.form[1].is_one:
             self.is_column_counted = True
@@ -134,9 +146,7 @@ class Joined(Rule):
                 shapes.fit(out, NUMBER)
         elif is_scalar(out):
             shapes.fit(self.form, NUMBER)
-        elif is_matrix(self.form) and not self._may_repeat:
-            shapes.fit(self.form, out)
-        elif is_matrix(self.form) and (out[1].is_one or self.form[1].is_more):
+        elif is_matrix(self.form) and (out[1].is_one or not self._may_repeat):
             shapes.fit(self.form, out)
         elif self.form[0].is_more and out[1].is_more:
             shapes.equate(self.form[0], out[0])
@@ -149,17 +159,19 @@ class Joined(Rule):
         return self.may_repeat and not self.form[1].is_more
 
     def presume(self, shapes: Shapes, stage: int) -> None:
+        """Take what people usually mean."""
         out = self.group.out
-        if stage == 2 and is_matrix(out) and not is_matrix(self.form):
+        if self.is_divisor and stage < STAGES:
+            if stage == 3 and not is_matrix(self.form):
+                shapes.fit(self.form, NUMBER)
+        elif stage == 2 and is_matrix(out) and not is_matrix(self.form):
             if not self._may_repeat or not out[1].is_more:
                 shapes.fit(self.form, out)
             elif self.group.has_product:
                 shapes.enlarge(self.form[0])
             else:
                 raise AmbiguousError(self.operand)
-        elif stage == 2 and self.form[0].is_more and out[1].is_open and self._may_repeat:
-            shapes.fit(self.form, out)
-        elif stage == 4:
+        elif stage == 4 or (stage == 2 and is_matrix(self.form)):
             shapes.fit(self.form, out)
 
 
@@ -171,12 +183,15 @@ class Presumed(Rule):
     form: Form
 
     def sizes(self) -> Sequence[Size]:
+        """The sizes it is about."""
         return self.form
 
     def settle(self, shapes: Shapes) -> bool:
+        """Draw what follows."""
         return is_matrix(self.form) or is_scalar(self.form)
 
     def presume(self, shapes: Shapes, stage: int) -> None:
+        """Take what people usually mean."""
         if stage == 1:
             shapes.enlarge(self.form[0])
 
@@ -191,9 +206,11 @@ class Combined(Rule):
     is_sum: bool = False
 
     def sizes(self) -> Sequence[Size]:
+        """The sizes it is about."""
         return (self.whole, *self.parts)
 
     def settle(self, shapes: Shapes) -> bool:
+        """Draw what follows."""
         known = [part.dimension for part in self.parts]
         unknown = [part for part in self.parts if part.dimension is None]
         if not self.is_sum and any(part.is_more for part in self.parts):
@@ -218,16 +235,40 @@ class Combined(Rule):
         return True
 
     def presume(self, shapes: Shapes, stage: int) -> None:
-        """Two products of equally many unknown sizes are equal factor by factor."""
-        if stage == 1 and not self.is_sum:
-            for other in self.whole.root().rules:
-                if isinstance(other, Combined) and other is not self and not other.is_sum:
-                    mine = [part for part in self.parts if not part.is_one]
-                    its = [part for part in other.parts if not part.is_one]
-                    is_same = other.whole.root() is self.whole.root() and len(mine) == len(its)
-                    if is_same and not other.is_done:
-                        for part, its_part in zip(mine, its, strict=True):
-                            shapes.equate(part, its_part)
+        """Two products of equally many sizes are equal factor by factor."""
+        if self.is_sum:
+            return
+        mine = [part.root() for part in self.parts if not part.is_one]
+        for other in self.whole.root().rules:
+            if not isinstance(other, Combined) or other is self or other.is_sum:
+                continue
+            its = [part.root() for part in other.parts if not part.is_one]
+            is_same = other.whole.root() is self.whole.root() and len(mine) == len(its)
+            if is_same and set(mine) != set(its):
+                for part, its_part in zip(mine, its, strict=True):
+                    shapes.equate(part, its_part)
+                return
+
+
+@dataclass
+class Aligned(Rule):
+    """Two blocks above each other in a stack of rows of blocks: as wide as each other, if open."""
+
+    node: Node
+    above: Size
+    below: Size
+
+    def sizes(self) -> Sequence[Size]:
+        """The sizes it is about."""
+        return (self.above, self.below)
+
+    def settle(self, shapes: Shapes) -> bool:
+        """Draw what follows."""
+        return self.above.dimension is not None and self.below.dimension is not None
+
+    def presume(self, shapes: Shapes, stage: int) -> None:
+        """Take what people usually mean."""
+        shapes.equate(self.above, self.below)
 
 
 def _quotient(whole: Dimension, divisor: Dimension) -> Dimension | None:
@@ -257,9 +298,11 @@ class Diagonal(Rule):
     out: Form
 
     def sizes(self) -> Sequence[Size]:
+        """The sizes it is about."""
         return self.form
 
     def settle(self, shapes: Shapes) -> bool:
+        """Draw what follows."""
         rows, columns = self.form
         shapes.equate(self.out[0], rows)
         if columns.is_one:
@@ -272,6 +315,7 @@ class Diagonal(Rule):
         return True
 
     def presume(self, shapes: Shapes, stage: int) -> None:
+        """Take what people usually mean."""
         if stage == 3:
             shapes.enlarge(self.form[1])
 
@@ -284,13 +328,16 @@ class Inverted(Rule):
     form: Form
 
     def sizes(self) -> Sequence[Size]:
+        """The sizes it is about."""
         return self.form
 
     def settle(self, shapes: Shapes) -> bool:
+        """Draw what follows."""
         if self.form[1].is_more:
             shapes.equate(*self.form)
         return self.form[1].dimension is not None or self.form[1].is_more
 
     def presume(self, shapes: Shapes, stage: int) -> None:
+        """Take what people usually mean."""
         if stage == 1 and self.form[0].is_more:
             shapes.enlarge(self.form[1])

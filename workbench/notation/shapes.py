@@ -108,7 +108,7 @@ class Rule(ABC):
     def settle(self, shapes: Shapes) -> bool:
         """Draw what follows; whether nothing is left to be drawn."""
 
-    def presume(self, shapes: Shapes, stage: int) -> None:
+    def presume(self, shapes: Shapes, stage: int) -> None:  # noqa: B027
         """Take what people usually mean at this stage, if the rule has something to presume."""
 
 

@@ -48,5 +48,7 @@ def dimension_of(node: Node, source: Source, sizes: Mapping[str, Dimension]) -> 
                     raise source.error(node.start, "this size has too many terms")
             return result
     shown = source.quote(node.start, node.end)
-    raise source.error(node.start, f"{shown} is no size: sizes are names, whole numbers and their "
-                       "sums and products")
+    raise source.error(
+        node.start,
+        f"{shown} is no size: sizes are names, whole numbers and their sums and products",
+    )

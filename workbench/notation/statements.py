@@ -19,6 +19,8 @@ KINDS = {
     "input": Kind.INPUT, "inputs": Kind.INPUT, "parameter": Kind.PARAMETER,
     "parameters": Kind.PARAMETER, "target": Kind.TARGET, "targets": Kind.TARGET,
 }  # fmt: skip
+_GLUED = re.compile(r"([0-9]+|[A-Za-z][0-9]*)x([0-9]+|[A-Za-z][0-9]*)")
+
 KEYWORDS = (*KINDS, "elementwise", "assume")
 
 
@@ -167,7 +169,9 @@ class _Statement:
             if place < self.stop:
                 if self.tokens[place].text != ",":
                     shown = self.tokens[place]
-                    raise self.source.error(shown.start, f"expected ':' or ',', found {shown.text!r}")
+                    raise self.source.error(
+                        shown.start, f"expected ':' or ',', found {shown.text!r}"
+                    )
                 place += 1
         for token in names:
             self._declare(token, kind, None, None, False, token.end)
@@ -215,7 +219,9 @@ class _Statement:
     def _glued(self, place: int, end: int) -> tuple[Node, Node] | None:
         """`784x100` and `mxn`, written without blanks."""
         start, stop = self.tokens[place].start, self.tokens[end - 1].end
-        match = re.fullmatch(r"([0-9]+|[A-Za-z][0-9]*)x([0-9]+|[A-Za-z][0-9]*)", self.source.text[start:stop])
+        match = re.fullmatch(
+            r"([0-9]+|[A-Za-z][0-9]*)x([0-9]+|[A-Za-z][0-9]*)", self.source.text[start:stop]
+        )
         if match is None:
             return None
         return _plain_size(match[1], start), _plain_size(match[2], start)

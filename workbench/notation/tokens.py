@@ -1,7 +1,7 @@
 r"""Characters to tokens: plain ASCII, Unicode and LaTeX give the same stream.
 
-`W1`, `W_1`, `W₁`, `W_{1}` and `\mathbf{W}_1` are all the name `W1`; `.*`, `⊙` and `\odot` are all the
-operator `⊙`. What LaTeX writes only for its looks (`\left`, `\,`, `$`, `&=`) is left out.
+`W1`, `W_1`, `W₁`, `W_{1}` and `\mathbf{W}_1` are all the name `W1`; `.*`, `⊙` and `\odot` are all
+the operator `⊙`. What LaTeX writes only for its looks (`\left`, `\,`, `$`, `&=`) is left out.
 """
 
 from __future__ import annotations
@@ -15,58 +15,24 @@ from unicodedata import normalize, numeric
 
 from workbench.errors import InputError, close_matches
 from workbench.notation.greek import GREEK
+from workbench.notation.spellings import (
+    ACCENTS,
+    COMMANDS,
+    FONTS,
+    GREEK_NAMES,
+    LAYOUT,
+    MATRICES,
+    ONE_LETTER,
+    SIGNS,
+    SPACING,
+    SUBSCRIPT_CLASS,
+    SUBSCRIPTS,
+    SUPERSCRIPTS,
+    WORDS,
+)
 
 LONGEST_TEXT = 80_000
 LONGEST_NUMBER = 25
-
-GREEK_NAMES = {letter: name for name, letter in GREEK.items()} | {
-    "ο": "omicron", "ϵ": "epsilon", "ϑ": "theta", "ϕ": "phi", "ς": "sigma",
-}  # fmt: skip
-"""Greek letters by the names under which they are known; `σ` and `sigma` are one name."""
-
-_SUBSCRIPTS = str.maketrans(
-    "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789aehijklmnoprstuvx"
-)
-_SUBSCRIPT_CLASS = "₀-₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᐟᵀ", "0123456789-+/T")
-
-_SIGNS = {
-    "−": "-", "–": "-", "**": "^", "*": "*", "×": "×", "·": "·", "⋅": "·", "∙": "·", "∗": "*",
-    ".*": "⊙", "∘": "⊙", "⊙": "⊙", "./": "⊘", "⊘": "⊘", "⊗": "⊗", ".^": ".^", ".'": "'",
-    "′": "'", "″": "''", "‴": "'''", "’": "'", "||": "‖", "∥": "‖", "‖": "‖", "<=": "≤", ">=": "≥",
-    "⩽": "≤", "⩾": "≥", "⊤": "⊤", ":=": "=", "∑": "∑", "∂": "∂", "√": "√", "∈": "∈", "ℝ": "ℝ",
-    "\\\\": "\\\\",
-}  # fmt: skip
-"""Operators under the one name by which the grammar knows each."""
-
-_COMMANDS = {
-    "cdot": "·", "times": "×", "ast": "*", "odot": "⊙", "circ": "⊙", "oslash": "⊘", "otimes": "⊗",
-    "top": "⊤", "intercal": "⊤", "prime": "'", "partial": "∂", "sqrt": "√", "sum": "∑", "frac": "frac",
-    "tfrac": "frac", "dfrac": "frac", "ge": "≥", "geq": "≥", "geqslant": "≥", "le": "≤", "leq": "≤",
-    "leqslant": "≤", "gt": ">", "lt": "<", "in": "∈", "lvert": "|(", "rvert": ")|", "vert": "|",
-    "lVert": "‖(", "rVert": ")‖", "Vert": "‖", "|": "‖", "{": "(", "}": ")", "lbrace": "(",
-    "rbrace": ")", "lbrack": "[", "rbrack": "]", "\\": "\\\\", "cr": "\\\\",
-}  # fmt: skip
-
-_SPACING = frozenset(
-    ", ; ! : > quad qquad enspace thinspace displaystyle textstyle limits nolimits left right big "
-    "Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr middle nonumber notag [ ] ( )".split()
-    + [" "]
-)
-_FONTS = frozenset(
-    "mathbf mathrm mathit mathsf mathtt mathcal mathbb boldsymbol bm text textbf textrm textit "
-    "operatorname symbf symbfit".split()
-)
-_ACCENTS = {"hat": "hat", "widehat": "hat", "bar": "bar", "overline": "bar", "tilde": "tilde",
-            "widetilde": "tilde", "dot": "dot", "vec": ""}  # fmt: skip
-_WORDS = frozenset(
-    "exp log ln sin cos tan sinh cosh tanh arctan det tr trace diag vec max min sign sgn "
-    "Phi".split()
-)
-_LAYOUT = frozenset("align aligned alignat equation gather gathered split array".split())
-_MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix".split())
-
-_ONE_LETTER = str.maketrans("µℓ\u2009\u202f", "μl  ")
 
 _BRACES = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
 _TOKEN = re.compile(
@@ -82,8 +48,9 @@ _TOKEN = re.compile(
 )
 _SUBSCRIPT = re.compile(
     rf"[^\S\n]*_[^\S\n]*(?P<braces>{_BRACES})|_(?P<plain>[A-Za-z0-9]+|[Α-Ωα-ω])"
-    rf"|(?P<small>[{_SUBSCRIPT_CLASS}]+)"
+    rf"|(?P<small>[{SUBSCRIPT_CLASS}]+)"
 )
+_LAYER = re.compile(r"\s*\^\s*\{\s*\(\s*([0-9]{1,4})\s*\)\s*\}")
 _ARGUMENT = re.compile(rf"\s*(?:(?P<braces>{_BRACES})|(?P<plain>\\?[A-Za-z]+|[0-9]))")
 _CONTENT = re.compile(r"\\(?:mathrm|text|mathit|mathbf|operatorname|mathsf)\b\s*|[\s{}]|\\,")
 
@@ -210,9 +177,9 @@ class _Tokenizer:
             case "command":
                 self._command(text[1:], start)
             case "superscript":
-                self._add("superscript", text.translate(_SUPERSCRIPTS), start)
+                self._add("superscript", text.translate(SUPERSCRIPTS), start)
             case _:
-                self._operator(_SIGNS.get(text, text), start)
+                self._operator(SIGNS.get(text, text), start)
 
     def _operator(self, sign: str, start: int) -> None:
         if sign in ("(", "[", "{"):
@@ -245,14 +212,19 @@ class _Tokenizer:
     # names
 
     def _name(self, base: str, start: int) -> None:
-        """A name, with the subscript that follows it."""
+        """A name, with the subscript or the number of a layer, as in W^{(3)}, behind it."""
+        layer = _LAYER.match(self.text, self.place)
+        if layer is not None:
+            self.place = layer.end()
+            self._add("name", canonical(f"{base}_{layer[1]}"), start)
+            return
         match = _SUBSCRIPT.match(self.text, self.place)
         if match is None:
             letters, _, word = base.partition("_")
             kind = "ones" if base == "𝟏" else "name"
             self._add(kind, canonical(base), start, letters, word)
             return
-        raw = match["braces"] or match["plain"] or match["small"].translate(_SUBSCRIPTS)
+        raw = match["braces"] or match["plain"] or match["small"].translate(SUBSCRIPTS)
         is_block = match["braces"] and raw[1:].lstrip().startswith("[")
         if is_block or (match["braces"] and base in ("I", "K", "𝟏")):
             self._add("ones" if base == "𝟏" else "name", canonical(base), start)
@@ -272,25 +244,25 @@ class _Tokenizer:
 
     def _command(self, command: str, start: int) -> None:
         command = command.rstrip("*")
-        if command in _SPACING:
+        if command in SPACING:
             self._delimiter(command)
         elif command in ("begin", "end"):
             self._environment(command, start)
-        elif command in _FONTS:
+        elif command in FONTS:
             self._in_font(command, start)
-        elif command in _ACCENTS and not (command == "vec" and self._calls()):
+        elif command in ACCENTS and not (command == "vec" and self._calls()):
             inner = _name_of(self._argument(start))
             if inner is None:
                 raise self.source.error(start, f"\\{command} needs one name in braces")
-            self._name(inner + _ACCENTS[command], start)
-        elif command in _COMMANDS:
-            self._operator(_COMMANDS[command], start)
-        elif command in _WORDS:
+            self._name(inner + ACCENTS[command], start)
+        elif command in COMMANDS:
+            self._operator(COMMANDS[command], start)
+        elif command in WORDS:
             self._name(command, start)
         elif (name := command.removeprefix("var")) in GREEK_NAMES.values():
             self._name(name, start)
         else:
-            known = [*_COMMANDS, *_WORDS, *_FONTS, *GREEK]
+            known = [*COMMANDS, *WORDS, *FONTS, *GREEK]
             hint = close_matches(command, [name for name in known if name.isalpha()])
             raise self.source.error(start, f"unknown command \\{command}; {hint.split(' (')[0]}")
 
@@ -305,12 +277,12 @@ class _Tokenizer:
 
     def _environment(self, command: str, start: int) -> None:
         name = _inside(self._argument(start)).rstrip("*")
-        if name in _LAYOUT:
+        if name in LAYOUT:
             if command == "end" and self.found:
                 self._break(start)
             return
-        if name not in _MATRICES and name != "cases":
-            known = close_matches(name, [*_MATRICES, "cases", *_LAYOUT])
+        if name not in MATRICES and name != "cases":
+            known = close_matches(name, [*MATRICES, "cases", *LAYOUT])
             raise self.source.error(start, f"unknown environment {name!r}; {known}")
         kind = "cases" if name == "cases" else "matrix"
         if command == "begin":
@@ -382,5 +354,5 @@ def _one_spelling(text: str) -> str:
         return text
     return "".join(
         normalize("NFKC", character) if "\U0001d400" <= character <= "\U0001d7cb" else character
-        for character in text.translate(_ONE_LETTER)
+        for character in text.translate(ONE_LETTER)
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from workbench.calculus.algebra import divide, maximum, minimum, multiply, power, where
+from workbench.calculus.algebra import maximum, minimum, multiply, power, where
 from workbench.calculus.blocks import hstack, vstack
 from workbench.calculus.dimensions import ONE, Dimension, Shape
 from workbench.calculus.expressions import (
@@ -18,7 +18,7 @@ from workbench.calculus.expressions import (
     size,
     zero,
 )
-from workbench.calculus.functions import ABS, COLUMN_VARIABLE, EXP, LOG, PRIMITIVES, Function
+from workbench.calculus.functions import ABS, EXP, LOG, PRIMITIVES
 from workbench.calculus.matrices import (
     commutation,
     det,
@@ -33,9 +33,7 @@ from workbench.calculus.matrices import (
     transpose,
     vec,
 )
-from workbench.errors import close_matches
-from workbench.notation.formulas import Lookup
-from workbench.notation.greek import GREEK
+from workbench.errors import InputError
 from workbench.notation.rules import Combined, Diagonal, Presumed
 from workbench.notation.shapes import NUMBER, UNIT, Form, Shapes, Size
 from workbench.notation.syntax import Node
@@ -47,6 +45,8 @@ class Typing(Protocol):
     """What the shape of a call may use."""
 
     shapes: Shapes
+    hidden: dict[int, Sequence[Size]]
+    """The sizes of a node that its shape does not tell, such as the m and n of K."""
 
     def joined(self, node: Node, operands: Sequence[Node], forms: Sequence[Form]) -> Form:
         """The form of operands that are put together entry by entry."""
@@ -135,8 +135,8 @@ def _unstacked(typing: Typing, node: Node, forms: Sequence[Form]) -> Form:
     column, *sizes = forms
     out = (sizes[0][0], sizes[1][0]) if len(sizes) == 2 else (Size(), Size())
     typing.shapes.equate(column[1], UNIT)
-    for size in out:
-        typing.shapes.enlarge(size)
+    for side in out:
+        typing.shapes.enlarge(side)
     typing.shapes.add(Combined(node, column[0], (out[1], out[0])))
     return out
 
@@ -192,10 +192,14 @@ def _eye(typing: Typing, node: Node, forms: Sequence[Form]) -> Form:
 
 
 def _commutation(typing: Typing, node: Node, forms: Sequence[Form]) -> Form:
-    whole = Size()
-    sides = [form[0] for form in forms] or [Size(), Size()]
-    typing.shapes.add(Combined(node, whole, sides))
-    return whole, whole
+    rows, columns = [form[0] for form in forms] or [Size(), Size()]
+    typing.hidden[id(node)] = (rows, columns)
+    out = (Size(), Size())
+    for side in out:
+        typing.shapes.enlarge(side)
+    typing.shapes.add(Combined(node, out[0], (rows, columns)))
+    typing.shapes.add(Combined(node, out[1], (columns, rows)))
+    return out
 
 
 # expressions
@@ -216,9 +220,9 @@ def norm(matrix: Expression) -> Expression:
     return power(total(power(matrix, 2)), HALF)
 
 
-def _norm(
-    arguments: Sequence[Expression], shape: Shape, sizes: Sequence[Dimension]
-) -> Expression:
+def _norm(arguments: Sequence[Expression], shape: Shape, sizes: Sequence[Dimension]) -> Expression:
+    if sizes and sizes[0] not in (ONE, Dimension.number(2)):
+        raise InputError(f"no norm of order {sizes[0]!r} is known; there are 1 and 2")
     return total(ABS(arguments[0])) if tuple(sizes) == (ONE,) else norm(arguments[0])
 
 
@@ -232,17 +236,6 @@ def _column_sums(matrix: Expression) -> Expression:
 
 def _log_sum_exp(matrix: Expression) -> Expression:
     return LOG(_column_sums(EXP(matrix)))
-
-
-def softmax() -> Function:
-    """The softmax of each column, where no plugin gives one.
-
-    >>> softmax().columnwise
-    True
-    """
-    exponential = EXP(COLUMN_VARIABLE)
-    formula = divide(exponential, total(exponential))
-    return Function("softmax", formula, symbol="softmax", latex=r"\operatorname{softmax}")
 
 
 def _one(rule: Callable[[Expression], Expression]) -> Built:
@@ -282,8 +275,8 @@ BUILTINS: dict[str, Builtin] = {
         _one(lambda a: _shared(_column_sums(a), a.shape[0])),
     ),
     "norm": Builtin(
-        "norm(x), ‖x‖", "the root of the sum of squares; norm(x, 1) sums |x|", (1, 2), _number, _norm,
-        sizes=1,
+        "norm(x), ‖x‖", "the root of the sum of squares; norm(x, 1) sums |x|", (1, 2), _number,
+        _norm, sizes=1,
     ),
     "tr": Builtin("tr(A)", "the trace", (1, 1), _number_of_square, _one(trace)),
     "det": Builtin("det(A)", "the determinant", (1, 1), _number_of_square, _one(det)),
@@ -323,17 +316,20 @@ BUILTINS: dict[str, Builtin] = {
         "logsumexp(x)", "log sum(exp(x)), of each column", (1, 1), _row_of, _one(_log_sum_exp)
     ),
     "ones": Builtin(
-        "ones(n), ones(m, n), 𝟏", "ones", (1, 2), _sized, lambda _, shape, sizes: ones(shape), sizes=0
+        "ones(n), ones(m, n), 𝟏", "ones", (1, 2), _sized, lambda _, shape, sizes: ones(shape),
+        sizes=0,
     ),
     "zeros": Builtin(
-        "zeros(n), zeros(m, n)", "zeros", (1, 2), _sized, lambda _, shape, sizes: zero(shape), sizes=0
+        "zeros(n), zeros(m, n)", "zeros", (1, 2), _sized,
+        lambda _, shape, sizes: zero(shape), sizes=0,
     ),
     "eye": Builtin(
-        "eye(n), I, I_n", "the identity", (0, 1), _eye, lambda _, shape, sizes: identity(shape[0]), sizes=0
+        "eye(n), I, I_n", "the identity", (0, 1), _eye,
+        lambda _, shape, sizes: identity(shape[0]), sizes=0,
     ),
     "K": Builtin(
-        "K(m, n)", "the commutation matrix: K vec(A) = vec(Aᵀ) for A of m×n", (2, 2), _commutation,
-        lambda _, shape, sizes: commutation(*sizes), sizes=0,
+        "K(m, n), K vec(A)", "the commutation matrix: K vec(A) = vec(Aᵀ) for A of m×n", (0, 2),
+        _commutation, lambda _, shape, sizes: commutation(*sizes), sizes=0,
     ),
 }  # fmt: skip
 """Every function of the language that is not elementwise, by name."""
@@ -349,55 +345,3 @@ ALIASES = {
 
 KNOWN = frozenset((*BUILTINS, *ALIASES, *PRIMITIVES, "softmax"))
 """Every name that is a function without a plugin."""
-
-
-@dataclass
-class Functions:
-    """Every elementwise and columnwise function that a text may use.
-
-    Attributes
-    ----------
-    lookup : finds the functions that plugins give.
-    undetermined : the names that the text declares as `elementwise`.
-    """
-
-    lookup: Lookup
-    undetermined: set[str] = field(default_factory=set)
-    _found: dict[str, Function | None] = field(default_factory=dict)
-
-    def find(self, name: str) -> Function | None:
-        """The function of this name, or whose symbol has this name.
-
-        >>> Functions(lambda name: None).find("tanh").name
-        'tanh'
-        """
-        if name not in self._found:
-            self._found[name] = self._look_up(name)
-        return self._found[name]
-
-    def _look_up(self, name: str) -> Function | None:
-        if name in self.undetermined:
-            return Function(name, symbol=name, latex=_latex(name))
-        letters = [GREEK[name]] if name in GREEK else []
-        given = (self.lookup(candidate) for candidate in (name, *letters))
-        found = next((function for function in given if function is not None), None)
-        if found is None and name == "softmax":
-            return softmax()
-        return found or PRIMITIVES.get(name)
-
-    def is_function(self, name: str) -> bool:
-        """Whether a name is that of a function."""
-        return name in BUILTINS or name in ALIASES or self.find(name) is not None
-
-    def unknown(self, name: str) -> str:
-        """What to say of a call of an unknown function."""
-        known = {*KNOWN, *self.undetermined, *getattr(self.lookup, "names", ())}
-        hint = close_matches(name, known)
-        return (
-            f"unknown function {name!r}; {hint}. Declare `elementwise {name}` for any function, or "
-            f"write {name} * (…) for a product"
-        )
-
-
-def _latex(name: str) -> str:
-    return name if len(name) == 1 else rf"\operatorname{{{name}}}"
