@@ -17,7 +17,7 @@ from tests.known_gradients import FUNCTIONS, Known, rows
 from workbench.calculus.closed_form import gradient, hessian, put_in
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
-from workbench.calculus.simplify import assume
+from workbench.calculus.simplify import assume, inner_products
 from workbench.calculus.system import System
 from workbench.calculus.tidy import tidy
 from workbench.core.evaluate import evaluate
@@ -39,8 +39,8 @@ EXCEPTIONS: dict[str, str] = {
     "kernel ridge regression (a, order 1)": "K is taken out",
     "Gaussian in the precision (P, order 1)": "½ is taken out, as in the covariance's",
     "Gaussian of a sample (S, order 1)": "½ is taken out, as in the covariance's",
-    "layer normalisation (x, order 1)": "vᵀ v for a sum of squares",
-    "root mean square norm (x, order 1)": "xᵀ x for a sum of squares",
+    "hyperbolic tangent (x, order 1)": "tanh′ is kept",
+    "tanh layer (W, order 1)": "tanh′ is kept",
 }
 """Rows whose results have another form than their source prints, and what is different."""
 
@@ -78,9 +78,10 @@ def derived(row: Known) -> Expression:
 
 @cache
 def known(row: Known) -> Expression:
-    """The gradient or Hessian that the source prints."""
+    """The gradient or Hessian that the source prints, norms read as in systems: ‖x‖² is xᵀ x."""
     symbols = {symbol.symbol.name: symbol for symbol in system_of(row).symbols}
-    return parse_expression(row.derivative, symbols=symbols, functions=function_of)
+    known_form = parse_expression(row.derivative, symbols=symbols, functions=function_of)
+    return inner_products(known_form)
 
 
 def printed(row: Known) -> str:

@@ -198,6 +198,8 @@ def inner_product(node: Expression) -> Expression:
     if len(factors) != 2:
         return node
     left, right = factors
+    if any(f.operation == "power" and f.data == Fraction(-1) for f in factors):
+        return node
     if inner.is_column:
         return matmul(transpose(left), right)
     if inner.shape[0] is ONE:

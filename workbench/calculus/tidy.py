@@ -67,6 +67,7 @@ class _Tidying:
 
     def __init__(self, like: Sequence[Expression]) -> None:
         self.done: dict[Expression, Expression] = {}
+        self.on_the_way: set[Expression] = set()
         self.given = {way.form for node in walk(*like) for way in (node, transpose(node))}
         self.turned = _differences(like)
 
@@ -84,12 +85,15 @@ class _Tidying:
         return self.done[root]
 
     def _settle(self, node: Expression) -> None:
+        """Move a node until nothing moves it, or until it comes back to where it was."""
+        self.on_the_way.add(node)
         arguments = tuple(self.done[part] for part in node.arguments)
         current = node if arguments == node.arguments else rebuild(node, arguments)
         if current is node:
             current = self._moved(node)
-        if current is not node:
+        if current not in self.on_the_way:
             current = self.tidy(current)
+        self.on_the_way.discard(node)
         self.done[node] = current
         self.done.setdefault(current, current)
 
