@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         load,
         network,
         program,
+        prove,
         read_equations,
         train,
     )
@@ -47,6 +48,7 @@ _FROM_API = frozenset(
         "load",
         "network",
         "program",
+        "prove",
         "read_equations",
         "train",
     )
@@ -74,6 +76,7 @@ __all__ = [
     "load",
     "network",
     "program",
+    "prove",
     "read_equations",
     "train",
 ]

@@ -36,6 +36,7 @@ from workbench.derivations import (
     files_of,
     known,
     names_of,
+    prove,
     read_equations,
 )
 from workbench.errors import InputError
@@ -56,6 +57,7 @@ __all__ = [
     "load",
     "network",
     "program",
+    "prove",
     "read_equations",
     "train",
 ]

@@ -28,13 +28,14 @@ from workbench.calculus.system import System
 from workbench.calculus.voice import VoiceName
 from workbench.core.emit import emit
 from workbench.core.induction import verify_depth
+from workbench.core.refute import Judgement, judge
 from workbench.core.verify import verify
 from workbench.core.worked_example import worked_example
 from workbench.errors import InputError, close_matches
+from workbench.notation.as_written import identity_as_written
 from workbench.notation.document import Document, document
 from workbench.notation.equations import parse_system
 from workbench.notation.formats import as_json, as_latex, as_markdown, as_text
-from workbench.notation.formulas import Lookup
 from workbench.notation.html import as_html
 from workbench.notation.text import text
 from workbench.plugins.build import build_function, build_network, build_strategy
@@ -154,7 +155,7 @@ def equations(source: str, *, wrt: Names = (), name: str = "", plugins: Files = 
             f"{name or 'the text'} has {len(source):,} characters; "
             f"at most {MOST_CHARACTERS:,} are read"
         )
-    functions = _functions(load_registry(files_of(plugins)))
+    functions = ActivationLookup(load_registry(files_of(plugins)))
     return parse_system(source, name=name or "<expression>", functions=functions, wrt=names_of(wrt))
 
 
@@ -179,6 +180,26 @@ def read_equations(file: str | Path, *, wrt: Names = (), plugins: Files = ()) ->
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not text in UTF-8, at byte {error.start}") from error
     return equations(decoded, wrt=wrt, name=name, plugins=plugins)
+
+
+def prove(identity: str, *, seed: int = 0, plugins: Files = ()) -> Judgement:
+    """Prove an identity for every shape, or refute it by the smallest numbers found.
+
+    Parameters
+    ----------
+    identity : `left = right`, in the grammar of equations, after declarations if there are any.
+
+    Raises
+    ------
+    InputError
+        With the place in the text, if it cannot be read or the sides have different shapes.
+
+    >>> prove("tr(A B) = tr(B A)").outcome.value
+    'proved'
+    """
+    functions = ActivationLookup(load_registry(files_of(plugins)))
+    left, right = identity_as_written(identity, functions=functions)
+    return judge(left, right, seed)
 
 
 def derive(
@@ -336,13 +357,26 @@ def _recognised(system: System, registry: Registry) -> list[Function]:
     return [build_function(name, registry) for name in registry.activations]
 
 
-def _functions(registry: Registry) -> Lookup:
-    """The activations of plugins by name, for formulas."""
+@dataclass(frozen=True)
+class ActivationLookup:
+    """Finds the activations of plugins by name or by symbol, for formulas.
 
-    def find(name: str) -> Function | None:
-        return build_function(name, registry) if name in registry.activations else None
+    >>> ActivationLookup(load_registry())("σ").name
+    'sigmoid'
+    """
 
-    return find
+    registry: Registry
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be found."""
+        return tuple(self.registry.activations)
+
+    def __call__(self, name: str) -> Function | None:
+        """The function of this name or symbol, or None."""
+        records = self.registry.activations
+        found = [known for known, record in records.items() if name in (known, record.symbol)]
+        return build_function(found[0], self.registry) if found else None
 
 
 def names_of(given: Names) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from fractions import Fraction
 
 from workbench.calculus.algebra import (
     add,
-    flatten,
     is_zero,
     multiply,
     power,
@@ -43,7 +42,7 @@ def matmul(*factors: Expression) -> Expression:
     """
     scalars: list[Expression] = []
     matrices: list[Expression] = []
-    for factor in flatten("matmul", factors):
+    for factor in factors:
         scalar, matrix = split_scalars(factor)
         scalars.extend(scalar)
         if matrix is not None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli import derive, gradcheck, plot, plugins, predict, prove, train
+from workbench.cli import derive, gradcheck, plot, plugins, predict, prove, reference, train
 from workbench.cli.options import PluginOption
 
 __all__ = ["app"]
@@ -51,5 +51,6 @@ app.command()(prove.prove)
 app.command()(gradcheck.gradcheck)
 app.command()(train.train)
 app.command()(predict.predict)
+app.command()(reference.reference)
 app.add_typer(plot.app, name="plot")
 app.add_typer(plugins.app, name="plugins")

@@ -25,6 +25,7 @@ class Format(StrEnum):
 
 
 REFUTED, UNDECIDED = 1, 2
+LONGEST_IDENTITY = 100_000
 
 IdentityArgument = Annotated[
     str,
@@ -52,16 +53,11 @@ def prove(
 
     Example: workbench prove "vec(A B C) = kron(C', A) vec(B)"
     """
-    from workbench.core.refute import Outcome, judge
-    from workbench.notation.equations import parse_identity
-    from workbench.plugins.build import build_function
-    from workbench.plugins.registry import load_registry
+    from workbench.api import prove as judge
+    from workbench.core.refute import Outcome
 
-    registry = load_registry(plugin or ())
-    functions = {name: build_function(name, registry) for name in registry.activations}
-    text = sys.stdin.read() if identity == "-" else identity
-    left, right = parse_identity(text, functions=functions.get)
-    judgement = judge(left, right, seed)
+    text = sys.stdin.read(LONGEST_IDENTITY) if identity == "-" else identity
+    judgement = judge(text, seed=seed, plugins=plugin or ())
     write_output(_written(judgement, output_format), output)
     if judgement.outcome is not Outcome.PROVED:
         raise typer.Exit(REFUTED if judgement.outcome is Outcome.REFUTED else UNDECIDED)

@@ -100,6 +100,7 @@ class Evaluation:
         self.indices = indices
 
     def value(self, root: Expression) -> Array:
+        """The value of an expression."""
         if any(node.operation == "index_sum" for node in walk(root)):
             return self._by_entries(root)
         values: dict[Expression, Array] = {}
@@ -305,6 +306,7 @@ def _inverse(matrix: Array) -> Array:
 
 def _stacked(axis: int) -> Callable[..., Array]:
     def stack(*parts: Array) -> Array:
+        parts = tuple(np.atleast_2d(part) for part in parts)
         lead = np.broadcast_shapes(*(part.shape[:-2] for part in parts))
         return np.concatenate(
             [np.broadcast_to(part, (*lead, *part.shape[-2:])) for part in parts], axis=axis

@@ -247,12 +247,13 @@ def _names(*sides: Expression) -> tuple[str, ...]:
 
 
 def _test_sizes(names: Sequence[str]) -> Iterator[Sizes]:
-    """All 1, all 2, and twice neighbouring names different."""
+    """All 1, all 2, and neighbouring names different, small enough for ⊗ and larger."""
     if not names:
         yield {}
         return
     yield dict.fromkeys(names, 1)
     yield dict.fromkeys(names, 2)
+    yield {name: 1 + place % 3 for place, name in enumerate(names)}
     for shift in (1, 2):
         yield {name: 2 + (place + shift) % 4 for place, name in enumerate(names)}
 

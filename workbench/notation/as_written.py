@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from workbench.calculus.algebra import spread
 from workbench.calculus.expressions import Expression, Kind, make, symbol, transform
 from workbench.notation.building import Building
-from workbench.notation.equations import _Reading
+from workbench.notation.equations import Reading
 from workbench.notation.formulas import Lookup
+from workbench.notation.known_functions import Functions
 from workbench.notation.statements import Formula
 from workbench.notation.syntax import Node
-from workbench.notation.known_functions import Functions
 
 LEAVES = frozenset({"symbol", "number", "constant", "size"})
 
@@ -43,7 +43,7 @@ def identity_as_written(
 
 
 @dataclass
-class _Sides(_Reading):
+class _Sides(Reading):
     """A reading that keeps the syntax of both sides."""
 
     sides: tuple[Node, ...] = ()

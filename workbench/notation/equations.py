@@ -61,7 +61,7 @@ def parse_system(
     >>> found.parameters[0].shape, found.of_kind(Kind.INPUT)[1].shape
     ((m, n), (m, 1))
     """
-    reading = _Reading(name, text, Functions(functions))
+    reading = Reading(name, text, Functions(functions))
     return reading.system([_spelt(wanted) for wanted in wrt])
 
 
@@ -90,7 +90,7 @@ def parse_expression(
     >>> parse_expression("z * z", symbols={"z": z}, functions=lambda name: None) is z
     False
     """
-    reading = _Reading(name, text, Functions(functions))
+    reading = Reading(name, text, Functions(functions))
     return reading.expression({_spelt(key): value for key, value in symbols.items()}, shape)
 
 
@@ -108,7 +108,7 @@ def parse_identity(
     >>> left.shape == right.shape
     True
     """
-    return _Reading(name, text, Functions(functions)).identity()
+    return Reading(name, text, Functions(functions)).identity()
 
 
 def _spelt(name: str) -> str:
@@ -118,7 +118,7 @@ def _spelt(name: str) -> str:
 
 
 @dataclass
-class _Reading:
+class Reading:
     """One text on its way to expressions."""
 
     name: str

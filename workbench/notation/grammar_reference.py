@@ -6,10 +6,11 @@ of the renderers, whose output the grammar reads back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from string import punctuation
 from textwrap import dedent
+from types import MappingProxyType
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import PRIMITIVES, VARIABLE, Function
@@ -25,15 +26,23 @@ from workbench.notation.text import text
 from workbench.notation.vocabulary import ALIASES, BUILTINS
 
 MEANINGS = {
-    "compare": "comparison, 1 where it holds and 0 elsewhere",
-    "sum": "sum, difference",
-    "elementwise": "entry by entry",
+    "compare": "comparison: 1 where it holds, else 0",
+    "sum": "sum",
+    "elementwise": "product, entry by entry",
     "kron": "Kronecker product",
     "product": "product; one of the two may be a scalar",
-    "power": "power; with a dot, entry by entry",
+    "power": "power: of a square matrix its own",
     "transpose": "transpose",
 }
 """What each kind of node that an operator makes stands for, loosest first."""
+
+SPECIAL_MEANINGS = {
+    "-": "difference",
+    "⊘": "quotient, entry by entry",
+    "/": "quotient by a scalar",
+    ".^": "power, entry by entry",
+}
+"""Operators that stand for something else than the others of their kind."""
 
 
 def grammar_blocks() -> list[Block]:
@@ -51,7 +60,7 @@ def grammar_blocks() -> list[Block]:
         Code(_listing(grammar.__doc__)),
         Heading(2, "Operators"),
         "From the loosest to the tightest. Those of one level are read from left to right; where "
-        "people would differ, as in A ⊗ B ⊙ C and A ⊘ B * C, parentheses are asked for.",
+        "people would differ, as in `A ⊗ B ⊙ C` and `A ⊘ B * C`, parentheses are asked for.",
         Table(("level", "sign", "meaning", "ASCII", "Unicode", "LaTeX"), tuple(_operator_rows())),
         Heading(2, "Functions"),
         Table(("written", "operands", "meaning"), tuple(map(_function, BUILTINS))),
@@ -105,7 +114,8 @@ def parsed(formula: str) -> Node | None:
         return None
 
 
-def infix_operators() -> dict[str, str]:
+@cache
+def infix_operators() -> Mapping[str, str]:
     """Every sign that may stand between operands, with the kind of node that it makes.
 
     >>> found = infix_operators()
@@ -115,7 +125,7 @@ def infix_operators() -> dict[str, str]:
     candidates = ["", *punctuation, *(f".{mark}" for mark in punctuation)]
     candidates += [*SIGNS.values(), *COMMANDS.values()]
     kinds = {sign: _kind(f"[a {sign} {_right(sign)}]") for sign in candidates if _is_infix(sign)}
-    return {sign: kind for sign, kind in kinds.items() if kind in MEANINGS}
+    return MappingProxyType({sign: kind for sign, kind in kinds.items() if kind in MEANINGS})
 
 
 def _is_infix(sign: str) -> bool:
@@ -178,7 +188,8 @@ def _operator_rows() -> Iterator[tuple[Cell, ...]]:
     kinds, level = infix_operators(), levels()
     for sign in sorted(kinds, key=lambda sign: (level[kinds[sign]], kinds[sign])):
         kind = kinds[sign]
-        yield (str(level[kind]), Code(sign or "A B"), MEANINGS[kind], *_spellings(sign))
+        meaning = SPECIAL_MEANINGS.get(sign, MEANINGS[kind])
+        yield (str(level[kind]), Code(sign or "A B"), meaning, *_spellings(sign))
     spellings = (Code("A'"), Code("Aᵀ"), Code(r"A^\top"))
     yield (str(level["power"]), Code("'"), MEANINGS["transpose"], *spellings)
 
@@ -212,13 +223,17 @@ def _spelt(name: str) -> tuple[Cell, ...]:
     return Code(_first(usage)), *_both(example(usage))
 
 
+DECLARED = ("", "input A, B : n×n, x, u, v : n, a, b : 1\n", "input v : m n\n")
+"""Shapes for operands whose shapes do not follow from how a function is written."""
+
+
 def example(usage: str) -> Expression | None:
     """What the first of the forms in which a function is written builds.
 
     >>> text(example("outer(u, v)"))
     'u vᵀ'
     """
-    for shapes in ("", "input A, B : n×n, x, u, v : n, a, b : 1\n", "input A, B : n×n, v : m n\n"):
+    for shapes in DECLARED:
         try:
             system = equations.parse_system(shapes + _first(usage), functions=lambda name: None)
         except InputError:

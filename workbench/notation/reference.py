@@ -83,7 +83,7 @@ def _symbol(name: str, shape: Shape, kind: Kind = Kind.INPUT) -> Expression:
 
 
 def _barred(of: Expression) -> Expression:
-    name = normalize("NFD", of.symbol.name + MACRON)
+    name = normalize("NFC", of.symbol.name + MACRON)
     return _symbol(name, of.shape, Kind.GRADIENT)
 
 
@@ -178,7 +178,7 @@ def sides(identity: Identity) -> tuple[Expression, Expression]:
     """The two sides as they are written, with no law applied.
 
     >>> from workbench.calculus.identities import IDENTITIES
-    >>> tuple(map(text, sides(IDENTITIES[0])))
+    >>> tuple(map(text, sides(IDENTITIES[1])))
     ('(A B)ᵀ', 'Bᵀ Aᵀ')
     """
     return identity_as_written(identity.text, functions=lambda name: None, name=identity.name)

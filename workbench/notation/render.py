@@ -253,7 +253,10 @@ class Renderer(ABC):
         if matrices and divisors:
             below = [power(factor.arguments[0], -_exponent(factor)) for factor in divisors]
             top = multiply(*(factor for factor in node.arguments if factor not in divisors))
-            return self.quotient(self.piece(top), self._product_of(below, False), False)
+            above = self.piece(top)
+            if self.slash_fractions and self._divides(matrices) and len(divisors) == len(scalars):
+                above = Piece(self.parenthesise(above.text), ATOM)
+            return self.quotient(above, self._product_of(below, False), False)
         front = self._quotient_of(scalars, False, followed=bool(matrices)) if scalars else None
         if not matrices:
             assert front is not None
@@ -265,8 +268,8 @@ class Renderer(ABC):
         slashed = self.slash_fractions and self._divides(scalars)
         if front.level < PRODUCT or (slashed and front.level < ATOM):
             lead = self.parenthesise(lead)
-        is_fraction = self._divides(matrices) and self.slash_fractions
-        if len(matrices) == 1 and back.level >= PRODUCT and not is_fraction:
+        is_single = len(matrices) == 1 and not self._divides(matrices)
+        if is_single and back.level >= PRODUCT:
             return Piece(lead + self.product_sign + back.text, PRODUCT)
         return Piece(lead + self.product_sign + self.parenthesise(back.text), PRODUCT)
 
@@ -290,6 +293,8 @@ class Renderer(ABC):
         top = self._product_of(above, elementwise, open_end) if above else Piece("1", ATOM)
         if not below:
             return top
+        if elementwise and len(above) == 1 and above[0].operation == "kron":
+            top = Piece(self.parenthesise(top.text), ATOM)
         return self.quotient(top, self._product_of(below, elementwise), elementwise)
 
     def _product_of(
@@ -496,7 +501,7 @@ def _root_of_norm(node: Expression) -> Expression | None:
     """The A of ‖A‖², written as the sum of the squares of its entries or as xᵀ x."""
     inner = node.arguments[0] if node.arguments else node
     if node.operation == "sum" and inner.operation == "power" and inner.data == Fraction(2):
-        return inner.arguments[0]
+        return None if inner.is_column else inner.arguments[0]
     if node.operation == "matmul" and node.is_scalar and len(node.arguments) == 2:
         left, right = node.arguments
         return right if left is transpose(right) else None

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TypeAlias
-from unicodedata import combining
+from unicodedata import combining, normalize
 
 from workbench.calculus.expressions import Expression
 from workbench.notation.document import shape_text
 from workbench.notation.latex import LatexRenderer
-from workbench.notation.render import split_name
 from workbench.notation.text import text
 
 MACRON = "\u0304"
@@ -161,9 +160,9 @@ class _Renderer(LatexRenderer):
     """LaTeX in which a gradient named with a macron has a bar."""
 
     def name(self, name: str) -> str:
-        letter = split_name(name).letter
+        letter = normalize("NFD", name)
         if letter.endswith(MACRON):
-            return rf"\bar{{{letter.removesuffix(MACRON)}}}"
+            return rf"\bar{{{super().name(letter.removesuffix(MACRON))}}}"
         return super().name(name)
 
     def membership(self, symbol: Expression) -> str:

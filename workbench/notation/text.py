@@ -68,7 +68,7 @@ class TextRenderer(Renderer):
         return f"⟨{left}, {right}⟩"
 
     def norm(self, inner: str) -> str:
-        return f"‖{inner}‖"
+        return f"norm({inner})" if "‖" in inner else f"‖{inner}‖"
 
     def hadamard_power(self, base: str, exponent: Fraction) -> Piece:
         return Piece(f"{base}^⊙{str(exponent).translate(_SUPERSCRIPTS)}", POWER)
@@ -119,7 +119,7 @@ class TextRenderer(Renderer):
 
     def special(self, what: str, detail: str = "") -> str:
         if what == "absolute":
-            return f"|{detail}|"
+            return f"abs({detail})" if "|" in detail else f"|{detail}|"
         if what == "identity":
             return "I"
         return _SPECIAL[what]
