@@ -13,7 +13,8 @@ import workbench as wb
 NAMES = [
     *("Activation", "Derivation", "Detail", "Expression", "Function", "JacobianStrategy"),
     *("Layout", "Loss", "Model", "Network", "Program", "WorkbenchError", "derive"),
-    *("gradcheck", "hookimpl", "load", "network", "program", "train"),
+    *("derive_depth", "derive_layer", "equations", "gradcheck", "hookimpl", "load", "network"),
+    *("program", "prove", "read_equations", "train"),
 ]
 
 HEAVY = ("numpy", "scipy", "matplotlib", "sympy", "torch")
@@ -51,7 +52,7 @@ def test_choices_are_given_by_name_as_well() -> None:
         ({"layout": "numerater"}, "unknown layout 'numerater'; did you mean numerator"),
         ({"detail": "ful"}, "unknown detail 'ful'; did you mean full"),
         ({"form": "matrx"}, "unknown form 'matrx'; did you mean matrix"),
-        ({"wrt": "W3"}, "no parameter is called 'W3'"),
+        ({"wrt": "W3"}, "no symbol is called 'W3'"),
     ],
 )
 def test_an_unknown_choice_is_refused_by_name(choice: dict[str, str], told: str) -> None:

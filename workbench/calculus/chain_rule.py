@@ -71,8 +71,8 @@ class ChainRule:
         if stages and stages[-1].rule == "local derivatives" and not variable.is_scalar:
             stages.append(Stage(direct, "entry by entry", "diag(u) v is u ⊙ v"))
         elif not variable.is_scalar or self.system.loss in [e.left for e in consumers]:
-            rule, statement = rules_on_the_way(consumers, variable)
-            stages.append(Stage(direct, rule if stages else uses + rule, statement))
+            rule = rules_on_the_way(consumers, variable)
+            stages.append(Stage(direct, rule if stages else uses + rule))
         else:
             stages.append(Stage(direct, "local derivatives", "put in the local derivatives"))
         return stages

@@ -41,7 +41,7 @@ class DifferentialForm:
             parts = [self._change(equation, variable) for variable in moving]
             told = Stage(
                 spread(add(*parts), equation.left.shape),
-                *rules_on_the_way([equation], *moving),
+                rules_on_the_way([equation], *moving),
             )
             refs = [self.working.id_of[equation.left], self.work.local.slope_id(equation)]
             goal = change(equation.left)

@@ -62,5 +62,5 @@ class EntryForm:
         goal = entry(jacobian(self.system.loss, variable), *indices)
         step = self.working.note(SECTION, goal, stages, refs)
         pulled = self.work.pulled(consumers, variable)
-        rule, _ = rules_on_the_way(consumers, variable)
+        rule = rules_on_the_way(consumers, variable)
         return [Stage(pulled, "gather entries", f"the same by the rules: {rule}")], [step.id]

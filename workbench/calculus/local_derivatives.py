@@ -129,7 +129,7 @@ class LocalDerivatives:
 
     def _scalar(self, equation: Equation, variable: Expression) -> list[Stage]:
         (raw,) = accumulate(equation.right, [variable], number(1), table_pullback)
-        stages = [Stage(raw, *rules_on_the_way([equation], variable))]
+        stages = [Stage(raw, rules_on_the_way([equation], variable))]
         if (put_in := expanded(raw, [equation])) is not raw:
             stages.append(Stage(put_in, "expand", "put in the derivative of the function"))
         return stages
@@ -232,9 +232,9 @@ def _column_jacobian(equation: Equation) -> Expression | None:
     return column_jacobian(function, argument, equation.left)
 
 
-def rules_on_the_way(equations: Sequence[Equation], *variables: Expression) -> tuple[str, str]:
-    """Names and statements of the rules between variables and the left sides, outermost first."""
-    found: dict[str, str] = {}
+def rules_on_the_way(equations: Sequence[Equation], *variables: Expression) -> str:
+    """Names of the rules between variables and the left sides, outermost first."""
+    found: dict[str, None] = {}
     for equation in equations:
         nodes = list(walk(equation.right))
         below: set[Expression] = set(variables)
@@ -245,6 +245,5 @@ def rules_on_the_way(equations: Sequence[Equation], *variables: Expression) -> t
             constants = [a for a in node.arguments if a not in below]
             is_multiple = node.operation == "multiply" and not any(map(symbols_of, constants))
             if not is_multiple and node.operation != "transpose":
-                rule = RULES[node.operation]
-                found[rule.name] = rule.statement
-    return ", ".join(found) or "definition", "; ".join(found.values())
+                found[RULES[node.operation].name] = None
+    return ", ".join(found) or "definition"

@@ -62,12 +62,10 @@ class Rule:
     Attributes
     ----------
     name : what a person calls the rule.
-    statement : the rule in symbols.
     pullback : the rule as a function on expressions.
     """
 
     name: str
-    statement: str
     pullback: Pullback
 
 
@@ -168,41 +166,36 @@ def _flat(node: Expression, index: int, gradient: Expression) -> Expression:
 
 
 RULES: dict[str, Rule] = {
-    "add": Rule("sum rule", "Z = A + B ⇒ Ā = Z̄", _add),
-    "multiply": Rule("product rule", "Z = A ⊙ B ⇒ Ā = Z̄ ⊙ B", _multiply),
-    "power": Rule("power rule", "Z = Aᵏ ⇒ Ā = k Aᵏ⁻¹ ⊙ Z̄", _power),
-    "matmul": Rule("matrix product", "Z = A B ⇒ Ā = Z̄ Bᵀ, B̄ = Aᵀ Z̄", _matmul),
-    "transpose": Rule("transpose", "Z = Aᵀ ⇒ Ā = Z̄ᵀ", lambda n, i, g: transpose(g)),
-    "apply": Rule("chain rule", "Z = f(A) ⇒ Ā = f′(A) ⊙ Z̄", _apply),
-    "where": Rule("branches", "Z = c ? A : B ⇒ Ā = [c] ⊙ Z̄, B̄ = (1 − [c]) ⊙ Z̄", _where),
-    "maximum": Rule("maximum", "Z = max(A, B) ⇒ Ā = [A > B] ⊙ Z̄", _choose),
-    "minimum": Rule("minimum", "Z = min(A, B) ⇒ Ā = [B > A] ⊙ Z̄", _choose),
-    "greater": Rule("indicator", "Z = [A > B] ⇒ Ā = 0", _flat),
-    "greater_equal": Rule("indicator", "Z = [A ≥ B] ⇒ Ā = 0", _flat),
+    "add": Rule("sum rule", _add),
+    "multiply": Rule("product rule", _multiply),
+    "power": Rule("power rule", _power),
+    "matmul": Rule("matrix product", _matmul),
+    "transpose": Rule("transpose", lambda n, i, g: transpose(g)),
+    "apply": Rule("chain rule", _apply),
+    "where": Rule("branches", _where),
+    "maximum": Rule("maximum", _choose),
+    "minimum": Rule("minimum", _choose),
+    "greater": Rule("indicator", _flat),
+    "greater_equal": Rule("indicator", _flat),
     "sum": Rule(
         "sum of entries",
-        "Z = 𝟏ᵀ A 𝟏 ⇒ Ā = Z̄ 𝟏 𝟏ᵀ",
         lambda n, i, g: multiply(g, ones(n.arguments[0].shape)),
     ),
-    "vec": Rule("vec", "Z = vec(A) ⇒ vec(Ā) = Z̄", lambda n, i, g: devec(g, n.arguments[0].shape)),
-    "devec": Rule("devec", "vec(Z) = A ⇒ Ā = vec(Z̄)", lambda n, i, g: vec(g)),
-    "diag": Rule("diag", "Z = diag(a) ⇒ ā = diagonal of Z̄", lambda n, i, g: diagonal(g)),
-    "diagonal": Rule("diagonal", "z = diagonal of A ⇒ Ā = diag(z̄)", lambda n, i, g: diag(g)),
-    "inverse": Rule("inverse", "Z = A⁻¹ ⇒ Ā = −A⁻ᵀ Z̄ A⁻ᵀ", _inverse),
-    "det": Rule("determinant", "z = det A ⇒ Ā = z̄ det(A) A⁻ᵀ", _det),
+    "vec": Rule("vec", lambda n, i, g: devec(g, n.arguments[0].shape)),
+    "devec": Rule("devec", lambda n, i, g: vec(g)),
+    "diag": Rule("diag", lambda n, i, g: diagonal(g)),
+    "diagonal": Rule("diagonal", lambda n, i, g: diag(g)),
+    "inverse": Rule("inverse", _inverse),
+    "det": Rule("determinant", _det),
     "trace": Rule(
         "trace",
-        "z = tr A ⇒ Ā = z̄ I",
         lambda n, i, g: multiply(g, identity(n.arguments[0].shape[0])),
     ),
-    "vstack": Rule("stack", "Z = [A; B] ⇒ Ā, B̄ are the blocks of Z̄", _stack),
-    "hstack": Rule("stack", "Z = [A, B] ⇒ Ā, B̄ are the blocks of Z̄", _stack),
-    "block": Rule(
-        "block", "Z = a block of A ⇒ Ā is Z̄ with zeros around", lambda n, i, g: unblock(g, n)
-    ),
+    "vstack": Rule("stack", _stack),
+    "hstack": Rule("stack", _stack),
+    "block": Rule("block", lambda n, i, g: unblock(g, n)),
     "kron": Rule(
         "Kronecker product",
-        "Z = A ⊗ B ⇒ vec Ā = Hᵀ vec B, vec B̄ = H vec A, vec H = (I ⊗ K ⊗ I) vec Z̄",
         _kron,
     ),
 }

@@ -47,11 +47,14 @@ OUTPUT = symbol("a", Kind.VARIABLE)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One line of working: the expression reached, by which rule, and why."""
+    """One line of working: the expression reached, by which rule, and why.
+
+    Without words of its own, a stage is explained by what its rules say.
+    """
 
     expression: Expression
     rule: str
-    why: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def _outermost(formula: Expression) -> Stage:
             outer = rule.pullback(formula, index, number(1))
             inner = number(1) if argument is VARIABLE else derivative(argument)
             parts.append(multiply(outer, inner))
-    return Stage(merge_branches(add(*parts)), rule.name, rule.statement)
+    return Stage(merge_branches(add(*parts)), rule.name)
 
 
 Found = tuple[list[Stage], Expression]

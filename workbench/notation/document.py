@@ -14,6 +14,7 @@ from workbench.calculus.expressions import Expression, Kind, number, size, walk
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.layout import Layout
 from workbench.calculus.local_derivatives import LOCAL
+from workbench.calculus.slopes import Stage
 from workbench.notation.text import dimension_text
 from workbench.notation.values import DIGITS, Value, WorkedExample
 
@@ -177,7 +178,7 @@ def _lines(step: Step, assumed: Sentence, example: WorkedExample | None) -> list
                 left,
                 stage.expression,
                 assumed if stage.rule == "assumption" else (stage.rule,),
-                stage.why,
+                reason(stage),
                 refs,
                 step.goal.shape,
                 place > 1,
@@ -329,6 +330,16 @@ def shape_text(shape: Shape) -> str:
     """
 
     return "×".join(f"({shown})" if "+" in shown else shown for shown in map(dimension_text, shape))
+
+
+def reason(stage: Stage) -> str:
+    """Why a line holds: in its own words, or what its rules make of a typical node."""
+    if stage.why:
+        return stage.why
+    from workbench.notation.reference import rule_statements
+
+    known = rule_statements()
+    return "; ".join(known[name] for name in stage.rule.split(", ") if name in known)
 
 
 def closing(derivation: Derivation) -> Sentence:

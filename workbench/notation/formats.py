@@ -11,7 +11,15 @@ from typing import Any
 from workbench.calculus.derivation import Check, Derivation, Step, variable_of
 from workbench.calculus.dimensions import SCALAR
 from workbench.calculus.expressions import Expression
-from workbench.notation.document import Document, Line, Meaning, Section, Sentence, shape_text
+from workbench.notation.document import (
+    Document,
+    Line,
+    Meaning,
+    Section,
+    Sentence,
+    reason,
+    shape_text,
+)
 from workbench.notation.latex import latex
 from workbench.notation.substitution import latex_with, text_with
 from workbench.notation.text import text
@@ -277,8 +285,8 @@ def _json_step(step: Step) -> dict[str, Any]:
         "rule": step.stages[-1].rule,
         "before": _both(step.stages[0].expression),
         "after": _both(step.result),
-        "why": step.stages[-1].why,
-        "stages": [{**_both(s.expression), "rule": s.rule, "why": s.why} for s in step.stages],
+        "why": reason(step.stages[-1]),
+        "stages": [{**_both(s.expression), "rule": s.rule, "why": reason(s)} for s in step.stages],
         "shapes": {
             "goal": shape_text(step.goal.shape),
             "after": shape_text(step.result.shape),

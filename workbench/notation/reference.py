@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from unicodedata import normalize
 
@@ -135,6 +136,20 @@ def statement(rule: Worked) -> str:
     """
     gradients = ", ".join(f"{text(left)} = {text(right)}" for left, right in rule.gradients)
     return f"{text(rule.result)} = {text(rule.node)} ⇒ {gradients}"
+
+
+@cache
+def rule_statements() -> dict[str, str]:
+    """What each rule says, by the name of the rule.
+
+    >>> rule_statements()["matrix product"]
+    'Z = A B ⇒ Ā = Z̄ Bᵀ, B̄ = Aᵀ Z̄'
+    """
+    found: dict[str, str] = {}
+    for node in TYPICAL:
+        rule = worked(node)
+        found.setdefault(rule.name, statement(rule))
+    return found
 
 
 def rule_blocks() -> list[Block]:
