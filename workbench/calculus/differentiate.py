@@ -251,8 +251,11 @@ class _Names:
                 self.numbers.setdefault(_number_of(variable), []).append(variable)
 
     def of(self, variable: Expression, result: Expression) -> Expression | None:
-        """A name if the gradient is used more than once, or is long and used at all."""
-        if variable.symbol.kind is not Kind.INTERMEDIATE:
+        """A name if the gradient is used more than once, or is long and used at all.
+
+        What is a symbol already needs no other name.
+        """
+        if variable.symbol.kind is not Kind.INTERMEDIATE or not result.arguments:
             return None
         uses = self._uses(variable)
         if uses < 2 and not (uses and weight(result) > HEAVY):
