@@ -91,7 +91,7 @@ def test_derive(user: User) -> None:
     derivation = json.loads(user.succeed("derive", *NETWORK, "--format", "json"))
     assert set(derivation["gradients"]) == {"W1", "b1", "W2", "b2"}
     assert all(step["check"]["passed"] for step in derivation["steps"] if step["check"])
-    source = user.succeed("derive", *NETWORK, "--emit", "numpy")
+    source = user.succeed("derive", *NETWORK, "--emit", "program")
     assert "softsign_value(" in source
     assert "softsign_slope(" in source
     compile(source, "emitted", "exec")

@@ -252,6 +252,7 @@ def derive(
         by_parts = chosen.name != ELEMENTWISE.name or voice == VoiceName.ENTRIES
         system = with_named_parts(given.with_parameters(names_of(wrt)), residuals=by_parts)
         title = title or f"Derivatives of {text(system.loss)}"
+    functions = _recognised(system, load_registry(files_of(plugins)))
     plain = differentiate(
         system,
         strategy=chosen,
@@ -259,10 +260,10 @@ def derive(
         detail=detail,
         voice=VoiceName(known("voice", voice, list(VoiceName))),
         expand=isinstance(source, Network) if expand is None else expand,
-        functions=_recognised(system, load_registry(files_of(plugins))),
+        functions=functions,
     )
     if order == 2:
-        plain = second_order(plain)
+        plain = second_order(plain, functions)
     elif order != 1:
         raise InputError(f"derivatives of order 1 and 2 are derived, not {order}")
     return written(verify(in_layout(plain, layout)), title, layout, detail)

@@ -105,7 +105,8 @@ class LocalDerivatives:
             return
         if is_columnwise(equation.right):
             full = _column_jacobian(equation)
-            if equation.left.is_column and full is not None:
+            is_direct = equation.right.arguments == (variable,)
+            if equation.left.is_column and full is not None and is_direct:
                 why = "the Jacobian of the function, at this argument"
                 self._shared(equation, goal, [Stage(full, "columnwise function", why)], refs)
             return

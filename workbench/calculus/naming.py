@@ -19,7 +19,8 @@ def with_named_parts(system: System, *, residuals: bool = False) -> System:
 
     Parameters
     ----------
-    residuals : whether a sum that the last equation squares gets a name as well, `r = W x − y`.
+    residuals : whether a sum that is squared in a single equation gets a name as well,
+        `r = W x − y`.
 
     >>> from workbench.calculus.functions import TANH
     >>> from workbench.calculus.dimensions import ONE, Dimension
@@ -30,7 +31,7 @@ def with_named_parts(system: System, *, residuals: bool = False) -> System:
     >>> [equation.left.symbol.name for equation in with_named_parts(System((whole,))).equations]
     ['z', 'a', 'L']
     """
-    return _Naming(system).split(residuals)
+    return _Naming(system).split(residuals and len(system.equations) == 1)
 
 
 class _Naming:
@@ -46,8 +47,7 @@ class _Naming:
         for equation in self.system.equations:
             nodes = list(walk(equation.right))
             layers = [node for node in nodes if _is_layer(node)]
-            is_last = equation.left is self.system.loss
-            squared = [n for n in nodes if residuals and is_last and _is_residual(n, nodes)]
+            squared = [n for n in nodes if residuals and _is_residual(n, nodes)]
             known: dict[Expression, Expression] = {}
             for node in nodes:
                 if node in layers:

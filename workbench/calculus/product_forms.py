@@ -73,7 +73,8 @@ def _together(left: Expression, right: Expression) -> tuple[Expression, ...] | N
     if "kron" in (left.operation, right.operation):
         if right.operation == "commutation" and len(left.arguments) == 2:
             first, second = left.arguments
-            return commutation(second.shape[0], first.shape[0]), kron(second, first)
+            if right.data == (first.shape[1], second.shape[1]):
+                return commutation(first.shape[0], second.shape[0]), kron(second, first)
         product = _mixed_product(left, right)
         return None if product is None else (product,)
     if "diag" in (left.operation, right.operation):

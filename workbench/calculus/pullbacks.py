@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import itemgetter
 
 from workbench.calculus.algebra import (
     add,
@@ -232,23 +233,37 @@ def table_pullback(node: Expression, index: int, gradient: Expression) -> Expres
 def accumulate(
     root: Expression, targets: Sequence[Expression], seed: Expression, pullback: Pullback
 ) -> tuple[Expression, ...]:
-    """Reverse mode with any pullback: visit the graph from the root, sum what each node gets."""
+    """Reverse mode with any pullback: visit the graph from the root, sum what each node gets.
+
+    Contributions are added up in the order in which a reader meets the uses, from the left.
+    """
     order = list(walk(root))
     needed: set[Expression] = set(targets)
     for node in order:
         if any(argument in needed for argument in node.arguments):
             needed.add(node)
-    contributions: dict[Expression, list[Expression]] = {root: [seed]}
+    place: dict[Expression, Place] = {root: ()}
+    contributions: dict[Expression, list[tuple[Place, Expression]]] = {root: [((), seed)]}
     for node in reversed(order):
         if node not in needed or node not in contributions or node in targets:
             continue
-        gradient = add(*reversed(contributions[node]))
+        gradient = _added_up(contributions[node])
         for index, argument in enumerate(node.arguments):
             if argument in needed:
+                here = (*place[node], index)
+                place[argument] = min(here, place.get(argument, here))
                 part = pullback(node, index, gradient)
                 if not is_zero(part):
-                    contributions.setdefault(argument, []).append(part)
+                    contributions.setdefault(argument, []).append((here, part))
     return tuple(
-        add(*reversed(contributions[target])) if target in contributions else zero(target.shape)
+        _added_up(contributions[target]) if target in contributions else zero(target.shape)
         for target in targets
     )
+
+
+Place = tuple[int, ...]
+"""The way from the root to a node, which operand at each step."""
+
+
+def _added_up(contributions: list[tuple[Place, Expression]]) -> Expression:
+    return add(*(part for _, part in sorted(contributions, key=itemgetter(0))))

@@ -7,6 +7,7 @@ Hessian is given by its entries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench.calculus.algebra import add, is_zero, multiply
@@ -25,6 +26,7 @@ from workbench.calculus.expressions import (
     transform,
     zero,
 )
+from workbench.calculus.functions import Function
 from workbench.calculus.linear_maps import matrix_of
 from workbench.calculus.local_derivatives import free_letters
 from workbench.calculus.matrices import total, transpose
@@ -35,8 +37,12 @@ from workbench.calculus.tidy import tidy
 from workbench.errors import InputError
 
 
-def second_order(derivation: Derivation) -> Derivation:
+def second_order(derivation: Derivation, functions: Sequence[Function] = ()) -> Derivation:
     """The same derivation with the Hessian of the loss by each variable that was asked for.
+
+    Parameters
+    ----------
+    functions : what may be recognised in results by its formula.
 
     Raises
     ------
@@ -49,7 +55,7 @@ def second_order(derivation: Derivation) -> Derivation:
     for variable in derivation.gradients:
         known = by_goal[jacobian(loss, variable)]
         refs = (known.id,)
-        for goal, stages in _told(derivation.system, variable):
+        for goal, stages in _told(derivation.system, variable, functions):
             if stages[-1].expression is not known.result:
                 step = Step(len(steps) + 1, SECOND_ORDER, goal, tuple(distinct(stages)), refs)
                 steps.append(step)
@@ -57,9 +63,11 @@ def second_order(derivation: Derivation) -> Derivation:
     return replace(derivation, steps=tuple(steps))
 
 
-def _told(system: System, variable: Expression) -> list[tuple[Expression, list[Stage]]]:
+def _told(
+    system: System, variable: Expression, functions: Sequence[Function]
+) -> list[tuple[Expression, list[Stage]]]:
     """d(∂L/∂X), and the Hessian read off it."""
-    whole = gradient(put_in(system), variable)
+    whole = gradient(put_in(system), variable, functions)
     named = with_names(whole, system)
     moved = change(variable)
     by_change = symbol(f"d{variable.symbol.name}", Kind.VARIABLE, variable.shape)
