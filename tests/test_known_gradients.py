@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.known_gradients import FUNCTIONS, Known, rows
-from workbench.calculus.closed_form import gradient, hessian, put_in
+from workbench.calculus.closed_form import gradient, hessian
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
 from workbench.calculus.simplify import assume, inner_products
-from workbench.calculus.system import System
+from workbench.calculus.system import System, put_in
 from workbench.calculus.tidy import tidy
 from workbench.core.evaluate import evaluate
 from workbench.notation.equations import parse_expression, parse_system

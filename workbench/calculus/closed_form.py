@@ -1,7 +1,7 @@
-"""Derivatives of a whole system in one formula of its inputs and parameters.
+"""Derivatives of one formula, without steps.
 
-Intermediates are put in; there are no steps. Derivations with steps, and with names for common
-parts, come from `workbench.calculus.differentiate`.
+Derivations with steps, and with names for common parts, come from
+`workbench.derivation.differentiate`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,10 @@ from workbench.calculus.linear_maps import matrix_of
 from workbench.calculus.matrices import transpose
 from workbench.calculus.pullbacks import accumulate
 from workbench.calculus.recognition import recognise
-from workbench.calculus.rewriting import substitute
 from workbench.calculus.simplify import cancel, divisions, merge_branches
 from workbench.calculus.slopes import expand_primes
-from workbench.calculus.system import System
 from workbench.calculus.tidy import tidy
 from workbench.errors import ShapeError
-
-
-def put_in(system: System) -> Expression:
-    """The last equation's right side with every intermediate replaced by what defines it."""
-    known: dict[Expression, Expression] = {}
-    for equation in system.equations:
-        known[equation.left] = substitute(equation.right, known)
-    return known[system.equations[-1].left]
 
 
 def gradient(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.calculus.algebra import add
-from workbench.calculus.closed_form import jacobian_matrix, put_in
+from workbench.calculus.closed_form import jacobian_matrix
 from workbench.calculus.derivation import Derivation, Detail
 from workbench.calculus.expressions import Expression, Kind, identity, length, total_jacobian
 from workbench.calculus.expressions import jacobian as local_jacobian
@@ -18,7 +18,7 @@ from workbench.calculus.local_derivatives import LocalDerivatives, expanded
 from workbench.calculus.matrices import matmul
 from workbench.calculus.second_order import with_names
 from workbench.calculus.slopes import Stage
-from workbench.calculus.system import System
+from workbench.calculus.system import System, put_in
 from workbench.calculus.tidy import tidy
 from workbench.calculus.working import Working
 
@@ -101,6 +101,7 @@ class _Jacobians:
             stages.append(Stage(put, "local derivatives", "put in the local derivatives"))
             result = tidy(expanded(put, consumers))
         else:
-            result = with_names(jacobian_matrix(put_in(self.system), variable), self.system)
+            whole = put_in(self.system, variable)
+            result = with_names(jacobian_matrix(whole, variable), self.system)
         stages.append(Stage(result, "collect", "read off the differential of the whole"))
         self.total[variable] = self.working.note(JACOBIANS, goal, stages, refs).result

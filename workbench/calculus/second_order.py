@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench.calculus.algebra import add, is_zero, multiply
-from workbench.calculus.closed_form import gradient, put_in
+from workbench.calculus.closed_form import gradient
 from workbench.calculus.derivation import SECOND_ORDER, Derivation, Step, variable_of
 from workbench.calculus.differentials import differential
 from workbench.calculus.entries import by_entries, differentiate_entry, entry
@@ -32,7 +32,7 @@ from workbench.calculus.local_derivatives import free_letters
 from workbench.calculus.matrices import total, transpose
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.slopes import Stage, distinct
-from workbench.calculus.system import Equation, System
+from workbench.calculus.system import Equation, System, put_in
 from workbench.calculus.tidy import tidy
 from workbench.errors import InputError
 

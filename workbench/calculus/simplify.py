@@ -240,17 +240,20 @@ def _devectorised(node: Expression) -> Expression:
             )
         case "power":
             return power(_devectorised_or(inner.arguments[0], shape), _exponent(inner))
-        case "matmul" if _is_kron_of_two(inner):
+        case "matmul" if _is_kron_of_two(inner, shape):
             right, left = inner.arguments[0].arguments
             middle = _devectorised_or(inner.arguments[1], (left.shape[1], right.shape[1]))
             return matmul(left, middle, transpose(right))
     return node
 
 
-def _is_kron_of_two(product: Expression) -> bool:
-    """Whether a product is (B ⊗ A) times one column."""
+def _is_kron_of_two(product: Expression, shape: Shape) -> bool:
+    """Whether a product is (B ⊗ A) times one column, and the shape that of A X Bᵀ."""
     first = product.arguments[0]
-    return len(product.arguments) == 2 and first.operation == "kron" and len(first.arguments) == 2
+    if len(product.arguments) != 2 or first.operation != "kron" or len(first.arguments) != 2:
+        return False
+    right, left = first.arguments
+    return shape == (left.shape[0], right.shape[0])
 
 
 def _devectorised_or(column: Expression, shape: Shape) -> Expression:

@@ -118,3 +118,12 @@ class System:
             for used in equation.differentiable:
                 found.setdefault(used, []).append(equation)
         return {used: tuple(equations) for used, equations in found.items()}
+
+
+def put_in(system: System, keep: Expression | None = None) -> Expression:
+    """The last equation's right side with every intermediate but `keep` replaced by its formula."""
+    known: dict[Expression, Expression] = {}
+    for equation in system.equations:
+        if equation.left is not keep:
+            known[equation.left] = substitute(equation.right, known)
+    return known[system.loss]

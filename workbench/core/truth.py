@@ -16,12 +16,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calculus.closed_form import gradient, put_in
+from workbench.calculus.closed_form import gradient
 from workbench.calculus.derivation import Derivation, Step
 from workbench.calculus.dimensions import ONE
 from workbench.calculus.expressions import Expression, length, make, symbols_of, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
-from workbench.calculus.system import System
+from workbench.calculus.system import System, put_in
 from workbench.core.draws import Values, shape_of
 from workbench.core.evaluate import Array, Indices, Leaf, evaluate
 
