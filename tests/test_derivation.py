@@ -16,18 +16,18 @@ import workbench as wb
 from workbench.__main__ import main
 from workbench.calculus import columns, slopes
 from workbench.calculus.algebra import is_zero, multiply, spread
-from workbench.calculus.derivation import Derivation, Strategy
-from workbench.calculus.differentiate import derive
 from workbench.calculus.expressions import Expression, number
 from workbench.calculus.functions import VARIABLE, Function
-from workbench.calculus.layout import Layout, in_layout
-from workbench.calculus.network import PREDICTION, TARGET, LossFunction, Network
 from workbench.calculus.pullbacks import RULES, Rule
+from workbench.core.checks.verify import verify
 from workbench.core.evaluate import evaluate
 from workbench.core.program import compile_network
-from workbench.core.verify import verify
+from workbench.derivation.differentiate import derive
+from workbench.derivation.layout import Layout, in_layout
+from workbench.derivation.network import PREDICTION, TARGET, LossFunction, Network
+from workbench.derivation.steps import Derivation, Strategy
 from workbench.errors import InputError
-from workbench.notation.formulas import parse_formula
+from workbench.notation.reading.formulas import parse_formula
 from workbench.notation.text import text
 from workbench.plugins.build import build_strategy
 from workbench.plugins.registry import load_registry

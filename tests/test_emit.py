@@ -27,8 +27,6 @@ from workbench.calculus.algebra import (
     where,
 )
 from workbench.calculus.blocks import ZERO, block, hstack, vstack
-from workbench.calculus.derivation import ELEMENTWISE, Derivation
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
@@ -65,10 +63,12 @@ from workbench.calculus.matrices import (
     vec,
 )
 from workbench.calculus.pullbacks import gradients
-from workbench.calculus.system import Equation, System
-from workbench.core.draws import distinct_sizes, draw_point
+from workbench.core.checks.draws import distinct_sizes, draw_point
 from workbench.core.emit import TARGETS, emit
 from workbench.core.evaluate import evaluate
+from workbench.derivation.differentiate import derive
+from workbench.derivation.steps import ELEMENTWISE, Derivation
+from workbench.derivation.system import Equation, System
 from workbench.errors import InputError
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import load_registry

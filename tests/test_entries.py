@@ -6,7 +6,6 @@ import pytest
 from workbench.calculus.algebra import add, multiply
 from workbench.calculus.blocks import ZERO, block, hstack, vstack
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension
-from workbench.calculus.entries import by_entries, differentiate_entry, recover
 from workbench.calculus.expressions import (
     Expression,
     Kind,
@@ -33,6 +32,7 @@ from workbench.calculus.matrices import (
 )
 from workbench.core.evaluate import evaluate
 from workbench.errors import InputError
+from workbench.tensors.entries import by_entries, differentiate_entry, recover
 
 m, n, p = map(Dimension.named, "mnp")
 SIZES = {"m": 2, "n": 3, "p": 4}

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from workbench.calculus.expressions import Expression, Kind, describe, symbols_of
 from workbench.calculus.functions import VARIABLE, Function
-from workbench.calculus.system import System
+from workbench.derivation.system import System
 from workbench.errors import InputError
-from workbench.notation.equations import parse_expression, parse_identity, parse_system
+from workbench.notation.reading.equations import parse_expression, parse_identity, parse_system
 from workbench.notation.text import text
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry

@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.calculus import matrices
 from workbench.calculus.algebra import add, divide, multiply, negate, power, subtract
-from workbench.calculus.derivation import Check, Derivation, Tier
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, Kind, number, ones, size, symbol
 from workbench.calculus.functions import (
@@ -33,17 +31,19 @@ from workbench.calculus.functions import (
     Function,
     undetermined,
 )
-from workbench.calculus.network import PREDICTION, TARGET, LossFunction, Network
-from workbench.calculus.second_order import second_order
-from workbench.calculus.system import Equation, System
-from workbench.calculus.voice import VoiceName
-from workbench.core.degrees import DRAWN, Degree, degree
+from workbench.core.checks.degrees import DRAWN, Degree, degree
+from workbench.core.checks.precise import Precise
+from workbench.core.checks.residue_points import VariablePoint
+from workbench.core.checks.residues import PRIMES, SLOT, Inapplicable, Residues
+from workbench.core.checks.verify import verify
 from workbench.core.evaluate import evaluate
-from workbench.core.precise import Precise
-from workbench.core.residue_points import VariablePoint
-from workbench.core.residues import PRIMES, SLOT, Inapplicable, Residues
-from workbench.core.verify import verify
-from workbench.notation.formulas import parse_formula
+from workbench.derivation.differentiate import derive
+from workbench.derivation.network import PREDICTION, TARGET, LossFunction, Network
+from workbench.derivation.second_order import second_order
+from workbench.derivation.steps import Check, Derivation, Tier
+from workbench.derivation.system import Equation, System
+from workbench.derivation.voice import VoiceName
+from workbench.notation.reading.formulas import parse_formula
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry
 

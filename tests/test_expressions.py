@@ -310,7 +310,7 @@ def test_multiplying_out_is_bounded() -> None:
 UNBOUNDED = """
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.slopes import slope
-from workbench.notation.formulas import parse_formula
+from workbench.notation.reading.formulas import parse_formula
 formula = "*".join(f"({k} + 1/z)" for k in range(1, 21)) + " * (1 + z)"
 slope(Function("f", parse_formula(formula, {"z": VARIABLE})))
 """

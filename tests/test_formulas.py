@@ -15,7 +15,7 @@ from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
 from workbench.core.evaluate import evaluate
 from workbench.errors import InputError
-from workbench.notation.formulas import parse_formula
+from workbench.notation.reading.formulas import parse_formula
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry
 

@@ -15,10 +15,10 @@ from scipy.special import logsumexp, softmax
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, Kind, symbol
 from workbench.calculus.functions import Function
-from workbench.calculus.system import System
 from workbench.core.evaluate import evaluate
-from workbench.notation.equations import parse_expression, parse_system
-from workbench.notation.vocabulary import ALIASES, BUILTINS
+from workbench.derivation.system import System
+from workbench.notation.reading.equations import parse_expression, parse_system
+from workbench.notation.reading.vocabulary import ALIASES, BUILTINS
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry
 

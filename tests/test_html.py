@@ -28,12 +28,9 @@ from workbench.calculus.algebra import (
     where,
 )
 from workbench.calculus.blocks import block, hstack, vstack
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension
-from workbench.calculus.entries import delta, entry, index_sum
 from workbench.calculus.expressions import Expression, Kind, identity, ones, symbol
 from workbench.calculus.functions import ABS, EXP, undetermined
-from workbench.calculus.layout import Layout
 from workbench.calculus.matrices import (
     commutation,
     det,
@@ -46,13 +43,16 @@ from workbench.calculus.matrices import (
     transpose,
     vec,
 )
-from workbench.calculus.system import Equation, System
 from workbench.core.worked_example import worked_example
+from workbench.derivation.differentiate import derive
+from workbench.derivation.layout import Layout
+from workbench.derivation.system import Equation, System
 from workbench.notation.document import Document, Line, Section, document
 from workbench.notation.html import as_html
 from workbench.notation.mathml import mathml
 from workbench.notation.substitution import mathml_with
 from workbench.notation.text import text
+from workbench.tensors.entries import delta, entry, index_sum
 
 N = Dimension.named("n")
 A = symbol("QA", Kind.PARAMETER, (N, N))

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from workbench.calculus.algebra import add, multiply, negate
-from workbench.calculus.derivation import ELEMENTWISE, Step, Strategy, Tier
 from workbench.calculus.dimensions import ONE, Dimension
-from workbench.calculus.entries import delta, entry
 from workbench.calculus.expressions import Expression, Kind, identity, jacobian, symbol
 from workbench.calculus.functions import COS, Function, undetermined
-from workbench.calculus.induction import (
+from workbench.calculus.matrices import diag, kron, matmul, transpose
+from workbench.core.checks.induction import verify_depth
+from workbench.core.checks.verify import verify
+from workbench.core.evaluate import evaluate
+from workbench.derivation.induction import (
     INDUCTION,
     STEP,
     UNROLLED,
@@ -21,19 +23,17 @@ from workbench.calculus.induction import (
     derive_depth,
     layers,
 )
-from workbench.calculus.layer import BY_ENTRIES, BY_PULLBACK, BY_VEC, derive_layer
-from workbench.calculus.layout import Layout, in_layout
-from workbench.calculus.matrices import diag, kron, matmul, transpose
-from workbench.calculus.subscripts import at, index_product, shifted, split_subscript
-from workbench.core.evaluate import evaluate
-from workbench.core.induction import verify_depth
-from workbench.core.verify import verify
+from workbench.derivation.layer import BY_ENTRIES, BY_PULLBACK, BY_VEC, derive_layer
+from workbench.derivation.layout import Layout, in_layout
+from workbench.derivation.steps import ELEMENTWISE, Step, Strategy, Tier
+from workbench.derivation.subscripts import at, index_product, shifted, split_subscript
 from workbench.errors import InputError
 from workbench.notation.document import document
 from workbench.notation.formats import as_text
 from workbench.notation.render import Renderer
 from workbench.plugins.build import build_function, build_loss, build_strategy
 from workbench.plugins.registry import load_registry
+from workbench.tensors.entries import delta, entry
 
 REGISTRY = load_registry()
 STRATEGIES = [build_strategy(n, REGISTRY) for n in ("elementwise", "diagonal", "kronecker")]

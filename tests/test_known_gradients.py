@@ -18,10 +18,10 @@ from workbench.calculus.closed_form import gradient, hessian
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
 from workbench.calculus.simplify import assume, inner_products
-from workbench.calculus.system import System, put_in
 from workbench.calculus.tidy import tidy
 from workbench.core.evaluate import evaluate
-from workbench.notation.equations import parse_expression, parse_system
+from workbench.derivation.system import System, put_in
+from workbench.notation.reading.equations import parse_expression, parse_system
 from workbench.notation.text import text
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry

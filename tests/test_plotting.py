@@ -16,10 +16,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from workbench.calculus.network import Network
 from workbench.core.data import Dataset, Preparation, load
 from workbench.core.runs import RunWriter
 from workbench.core.training import Settings, Training
+from workbench.derivation.network import Network
 from workbench.errors import InputError
 from workbench.plotting.activation import activation_figure, tabulate
 from workbench.plotting.boundary import POINTS, boundary_figure, survey

@@ -18,12 +18,12 @@ from scipy import special
 
 import workbench as wb
 from workbench.calculus.functions import VARIABLE, Function, Implementation
-from workbench.calculus.network import Network
 from workbench.core.faults import faults
 from workbench.core.gradcheck import gradcheck
 from workbench.core.program import Program, compile_network
+from workbench.derivation.network import Network
 from workbench.errors import InputError, TooLargeError
-from workbench.notation.formulas import parse_formula
+from workbench.notation.reading.formulas import parse_formula
 from workbench.plugins.build import build_strategy
 from workbench.plugins.registry import load_registry
 

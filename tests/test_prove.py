@@ -28,12 +28,12 @@ from workbench.calculus.matrices import (
     transpose,
     vec,
 )
-from workbench.calculus.proof import ENTRIES, prove
 from workbench.cli.prove import prove as command
+from workbench.core.checks.refute import Judgement, Outcome, counterexample, exact_test, judge
 from workbench.core.evaluate import evaluate
-from workbench.core.refute import Judgement, Outcome, counterexample, exact_test, judge
+from workbench.derivation.proof import ENTRIES, prove
 from workbench.errors import InputError
-from workbench.notation.equations import parse_identity
+from workbench.notation.reading.equations import parse_identity
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry
 

@@ -26,12 +26,11 @@ from workbench.calculus.expressions import (
 from workbench.calculus.functions import Function
 from workbench.calculus.identities import IDENTITIES, Identity
 from workbench.calculus.matrices import matmul
-from workbench.calculus.proof import prove
 from workbench.calculus.pullbacks import RULES, Rule
 from workbench.cli.reference import reference
+from workbench.core.checks.refute import Outcome, exact_test, judge
 from workbench.core.evaluate import evaluate
-from workbench.core.refute import Outcome, exact_test, judge
-from workbench.notation import equations
+from workbench.derivation.proof import prove
 from workbench.notation.grammar_reference import (
     binds_tighter,
     example,
@@ -40,8 +39,11 @@ from workbench.notation.grammar_reference import (
     parsed,
 )
 from workbench.notation.latex import latex
+from workbench.notation.reading import equations
+from workbench.notation.reading.spellings import COMMANDS, SIGNS
+from workbench.notation.reading.tokens import Source, tokenize
+from workbench.notation.reading.vocabulary import BUILTINS
 from workbench.notation.reference import TYPICAL, sides, statement, worked
-from workbench.notation.spellings import COMMANDS, SIGNS
 from workbench.notation.tables import (
     Block,
     Code,
@@ -52,8 +54,6 @@ from workbench.notation.tables import (
     page_text,
 )
 from workbench.notation.text import text
-from workbench.notation.tokens import Source, tokenize
-from workbench.notation.vocabulary import BUILTINS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SIZES = {"m": 2, "n": 3, "p": 4, "q": 5}

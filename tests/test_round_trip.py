@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from workbench.calculus import algebra, matrices
 from workbench.calculus.blocks import block, hstack, vstack
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
@@ -26,11 +25,12 @@ from workbench.calculus.expressions import (
     walk,
 )
 from workbench.calculus.functions import ABS, COS, EXP, LOG, SIN, TANH, Function
+from workbench.derivation.differentiate import derive
 from workbench.errors import InputError
-from workbench.notation.equations import parse_expression
 from workbench.notation.latex import latex
+from workbench.notation.reading.equations import parse_expression
+from workbench.notation.reading.vocabulary import norm
 from workbench.notation.text import text
-from workbench.notation.vocabulary import norm
 from workbench.plugins.build import build_function, build_network
 from workbench.plugins.registry import load_registry
 

@@ -23,15 +23,15 @@ from workbench.calculus.algebra import (
     spread,
     where,
 )
-from workbench.calculus.derivation import Derivation
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE, Dimension, Shape
 from workbench.calculus.expressions import Expression, Kind, number, symbol, walk
 from workbench.calculus.functions import EXP
 from workbench.calculus.pullbacks import RULES, Pullback, Rule
-from workbench.calculus.system import Equation, System
+from workbench.core.checks.verify import verify
 from workbench.core.evaluate import Array, Indices, evaluate
-from workbench.core.verify import verify
+from workbench.derivation.differentiate import derive
+from workbench.derivation.steps import Derivation
+from workbench.derivation.system import Equation, System
 from workbench.errors import WorkbenchError
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry

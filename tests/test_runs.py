@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.calculus.network import Network
 from workbench.core import runs
 from workbench.core.data import load
 from workbench.core.runs import Run, RunWriter, load_run
 from workbench.core.training import Settings, Training, train
+from workbench.derivation.network import Network
 from workbench.errors import InputError
 from workbench.plugins.build import build_network
 from workbench.plugins.registry import load_registry

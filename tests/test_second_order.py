@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.test_systems import sound_system, told
 from tests.test_voices import compare_golden
-from workbench.calculus.derivation import Step
-from workbench.calculus.differentiate import derive
-from workbench.calculus.second_order import second_order
-from workbench.core.verify import verify
+from workbench.core.checks.verify import verify
+from workbench.derivation.differentiate import derive
+from workbench.derivation.second_order import second_order
+from workbench.derivation.steps import Step
 from workbench.errors import InputError
 from workbench.notation.text import text
 

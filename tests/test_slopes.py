@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 import workbench as wb
 from workbench.calculus.columns import column_jacobian_stages
-from workbench.calculus.derivation import Derivation
-from workbench.calculus.differentiate import derive
 from workbench.calculus.expressions import Expression, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
 from workbench.calculus.slopes import OUTPUT, slope
+from workbench.core.checks.verify import verify
 from workbench.core.evaluate import evaluate
-from workbench.core.verify import verify
-from workbench.notation.formulas import parse_formula
+from workbench.derivation.differentiate import derive
+from workbench.derivation.steps import Derivation
+from workbench.notation.reading.formulas import parse_formula
 from workbench.notation.text import text
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry

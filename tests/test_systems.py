@@ -24,8 +24,6 @@ from workbench.calculus.algebra import (
     where,
 )
 from workbench.calculus.blocks import ZERO, block, hstack, vstack
-from workbench.calculus.derivation import Derivation, Strategy
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
@@ -38,7 +36,6 @@ from workbench.calculus.expressions import (
     walk,
 )
 from workbench.calculus.functions import EXP, LOG, SIN, TANH, Function, undetermined
-from workbench.calculus.local_derivatives import is_columnwise
 from workbench.calculus.matrices import (
     commutation,
     det,
@@ -53,10 +50,13 @@ from workbench.calculus.matrices import (
     transpose,
     vec,
 )
-from workbench.calculus.naming import with_named_parts
-from workbench.calculus.system import Equation, System
-from workbench.calculus.voice import VoiceName
-from workbench.core.verify import verify
+from workbench.core.checks.verify import verify
+from workbench.derivation.differentiate import derive
+from workbench.derivation.local_derivatives import is_columnwise
+from workbench.derivation.naming import with_named_parts
+from workbench.derivation.steps import Derivation, Strategy
+from workbench.derivation.system import Equation, System
+from workbench.derivation.voice import VoiceName
 from workbench.notation.text import text
 from workbench.plugins.build import build_function, build_strategy
 from workbench.plugins.registry import load_registry

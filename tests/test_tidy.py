@@ -18,6 +18,7 @@ from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
 from workbench.calculus.tidy import tidy
 from workbench.core.evaluate import evaluate
+from workbench.derivation.system import put_in
 from workbench.notation.text import text
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.calculus.derivation import Strategy
-from workbench.calculus.network import Network
 from workbench.core import inference
 from workbench.core.data import Dataset, load
 from workbench.core.inference import ForwardPass
@@ -18,6 +16,8 @@ from workbench.core.optimizers import OPTIMIZERS
 from workbench.core.parameters import initialise
 from workbench.core.samples import Samples
 from workbench.core.training import STREAM, EpochRecord, Settings, Training, train
+from workbench.derivation.network import Network
+from workbench.derivation.steps import Strategy
 from workbench.errors import InputError, NotFiniteError
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import load_registry

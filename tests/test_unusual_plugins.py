@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.calculus.differentiate import derive
-from workbench.calculus.layout import Layout, in_layout
+from workbench.core.checks.verify import verify
 from workbench.core.gradcheck import gradcheck
-from workbench.core.verify import verify
+from workbench.derivation.differentiate import derive
+from workbench.derivation.layout import Layout, in_layout
 from workbench.errors import InputError
 from workbench.notation.text import text
 from workbench.plugins.build import build_loss, build_network, build_strategy

@@ -14,17 +14,17 @@ import pytest
 import workbench as wb
 from workbench.__main__ import main
 from workbench.calculus.algebra import multiply
-from workbench.calculus.derivation import ELEMENTWISE, Derivation
-from workbench.calculus.differentiate import derive
 from workbench.calculus.expressions import number
 from workbench.calculus.functions import VARIABLE, Function
-from workbench.calculus.network import PREDICTION, TARGET, LossFunction, Network
-from workbench.core.draws import draw_point
+from workbench.core.checks.draws import draw_point
+from workbench.core.checks.verify import verify
 from workbench.core.evaluate import evaluate
 from workbench.core.gradcheck import Verdict, gradcheck
 from workbench.core.program import Program
-from workbench.core.verify import verify
-from workbench.notation.formulas import parse_formula
+from workbench.derivation.differentiate import derive
+from workbench.derivation.network import PREDICTION, TARGET, LossFunction, Network
+from workbench.derivation.steps import ELEMENTWISE, Derivation
+from workbench.notation.reading.formulas import parse_formula
 from workbench.plugins.registry import load_registry
 
 REGISTRY = load_registry()

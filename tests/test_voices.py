@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
-from workbench.calculus.derivation import Derivation
-from workbench.calculus.differentiate import derive as differentiate
-from workbench.calculus.naming import with_named_parts
-from workbench.calculus.voice import VoiceName
+from workbench.derivation.differentiate import derive as differentiate
+from workbench.derivation.naming import with_named_parts
+from workbench.derivation.steps import Derivation
+from workbench.derivation.voice import VoiceName
 from workbench.notation.text import text
 
 ROOT = Path(__file__).parents[1]

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import workbench as wb
-from workbench.calculus.derivation import variable_of
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Kind, symbol
 from workbench.calculus.functions import LOG, undetermined
-from workbench.calculus.layout import Layout
 from workbench.calculus.matrices import matmul, total, transpose
-from workbench.calculus.system import Equation, System
 from workbench.core.evaluate import evaluate
 from workbench.core.worked_example import worked_example
+from workbench.derivation.differentiate import derive
+from workbench.derivation.layout import Layout
+from workbench.derivation.steps import variable_of
+from workbench.derivation.system import Equation, System
 from workbench.errors import InputError
 from workbench.notation.document import Document, document
 from workbench.notation.formats import as_latex, as_markdown, as_text

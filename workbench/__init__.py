@@ -8,11 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from workbench.calculus.derivation import Detail
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
-from workbench.calculus.layout import Layout
-from workbench.calculus.network import Network
+from workbench.derivation.layout import Layout
+from workbench.derivation.network import Network
+from workbench.derivation.steps import Detail
 from workbench.errors import WorkbenchError
 from workbench.plugins.hookspecs import hookimpl
 from workbench.plugins.records import Activation, JacobianStrategy, Loss

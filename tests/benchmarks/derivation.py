@@ -24,7 +24,7 @@ from statistics import median
 from time import perf_counter
 
 import workbench as wb
-from workbench.calculus.differentiate import derive
+from workbench.derivation.differentiate import derive
 
 LAYERS = 10, 100
 WIDTH = 5

@@ -1,1 +1,1 @@
-"""The mathematics: expressions, rules and derivations. No arrays, no text parsing, no plugins."""
+"""The expression graph and its laws: rules, tidying, derivatives. No arrays, no text."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.calculus.layout import Layout
 from workbench.cli.options import LossOption, OutputOption, PluginOption
 from workbench.cli.output import write_output
 from workbench.cli.sources import (
@@ -19,10 +18,11 @@ from workbench.cli.sources import (
     one_source,
     system_of,
 )
+from workbench.derivation.layout import Layout
 
 if TYPE_CHECKING:
     from workbench.api import Derivation
-    from workbench.calculus.network import Network
+    from workbench.derivation.network import Network
 
 
 class Form(StrEnum):
@@ -261,8 +261,8 @@ def _program(
     batch_size: int,
     plugin: list[Path] | None,
 ) -> str:
-    from workbench.calculus.differentiate import derive as differentiate
     from workbench.core.program import write_source
+    from workbench.derivation.differentiate import derive as differentiate
     from workbench.plugins.build import build_strategy
     from workbench.plugins.registry import load_registry
 

@@ -18,7 +18,7 @@ from workbench.cli.options import (
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from workbench.calculus.network import Network
+    from workbench.derivation.network import Network
     from workbench.plotting.loss import History
 
 app = typer.Typer(no_args_is_help=True)

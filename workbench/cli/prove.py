@@ -12,7 +12,7 @@ from workbench.cli.options import OutputOption, PluginOption, SeedOption
 from workbench.cli.output import write_output
 
 if TYPE_CHECKING:
-    from workbench.core.refute import Judgement
+    from workbench.core.checks.refute import Judgement
 
 
 class Format(StrEnum):
@@ -54,7 +54,7 @@ def prove(
     Example: workbench prove "vec(A B C) = kron(C', A) vec(B)"
     """
     from workbench.api import prove as judge
-    from workbench.core.refute import Outcome
+    from workbench.core.checks.refute import Outcome
 
     text = sys.stdin.read(LONGEST_IDENTITY) if identity == "-" else identity
     judgement = judge(text, seed=seed, plugins=plugin or ())
@@ -64,7 +64,7 @@ def prove(
 
 
 def _written(judgement: Judgement, output_format: Format) -> str:
-    from workbench.core.judgements import judgement_document, judgement_json
+    from workbench.core.checks.judgements import judgement_document, judgement_json
     from workbench.notation.formats import as_latex, as_markdown, as_text
 
     document = judgement_document(judgement)

@@ -11,7 +11,7 @@ from workbench.cli.options import OutputOption
 from workbench.cli.output import write_output
 
 if TYPE_CHECKING:
-    from workbench.core.refute import Judgement
+    from workbench.core.checks.refute import Judgement
     from workbench.notation.reference import Established
     from workbench.notation.tables import Block
 
@@ -69,14 +69,14 @@ def _blocks(part: Part) -> list[Block]:
 
 def _established() -> list[Established]:
     from workbench.calculus.identities import IDENTITIES
-    from workbench.core.refute import judge
+    from workbench.core.checks.refute import judge
     from workbench.notation.reference import Established, sides
 
     return [Established(identity, _how(judge(*sides(identity)))) for identity in IDENTITIES]
 
 
 def _how(judgement: Judgement) -> str:
-    from workbench.core.refute import Outcome
+    from workbench.core.checks.refute import Outcome
 
     if judgement.outcome is Outcome.UNDECIDED and judgement.test.holds:
         return f"exact check at {len(judgement.test.sizes)} sizes"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from workbench.calculus.network import Network
-    from workbench.calculus.system import System
+    from workbench.derivation.network import Network
+    from workbench.derivation.system import System
 
 NETWORK = re.compile(r"\d+(-\d+(:\w+)?)+")
 LAYER, DEEP = "layer", "N-layer"
@@ -62,7 +62,7 @@ def system_of(
 
 def forms_of(network: Network, form: str | None, only_matrix: bool) -> list[str]:
     """Scalar and matrix form, unless one is asked for or the network is too large for scalars."""
-    from workbench.calculus.network import MOST_SCALAR_PARAMETERS
+    from workbench.derivation.network import MOST_SCALAR_PARAMETERS
 
     if form is not None:
         return [form]

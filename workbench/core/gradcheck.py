@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calculus.derivation import Strategy
 from workbench.calculus.expressions import Expression, Kind, walk
 from workbench.calculus.functions import Function
-from workbench.calculus.network import BATCH, Network
-from workbench.calculus.system import Equation, System
-from workbench.core.draws import Point, Values, draw_point
+from workbench.core.checks.draws import Point, Values, draw_point
 from workbench.core.evaluate import evaluate, magnitude
 from workbench.core.faults import faults
 from workbench.core.program import Program, compile_network
+from workbench.derivation.network import BATCH, Network
+from workbench.derivation.steps import Strategy
+from workbench.derivation.system import Equation, System
 from workbench.errors import InputError
 
 Array = NDArray[Any]
@@ -103,7 +103,7 @@ def gradcheck(
         If the complex step is asked for where a function is not analytic, or the step is not
         between 0 and 1.
 
-    >>> from workbench.calculus.derivation import ELEMENTWISE
+    >>> from workbench.derivation.steps import ELEMENTWISE
     >>> from workbench.plugins.build import build_network
     >>> from workbench.plugins.registry import load_registry
     >>> network = build_network("2-2-1", registry=load_registry())

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calculus.network import LossFunction, Network
 from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
 from workbench.core.samples import Samples
+from workbench.derivation.network import LossFunction, Network
 
 Array = NDArray[Any]
 

@@ -17,10 +17,10 @@ from workbench.calculus.dimensions import ONE, SCALAR, Shape
 from workbench.calculus.expressions import Expression, number, symbols_of
 from workbench.calculus.functions import Function
 from workbench.calculus.matrices import matmul
-from workbench.calculus.network import BATCH
 from workbench.core.calls import PRIMITIVE_CALLS, Block, Call, Operand, Register
 from workbench.core.evaluate import evaluate
 from workbench.core.numerics import LOG_ONE_PLUS_EXP, Line
+from workbench.derivation.network import BATCH
 from workbench.errors import InputError
 
 Sizes = Mapping[str, int]

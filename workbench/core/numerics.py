@@ -39,7 +39,7 @@ from workbench.calculus.functions import ABS, COSH, EXP, LOG, SINH, TANH, Functi
 from workbench.calculus.matrices import matmul
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.simplify import divisions, expand
-from workbench.calculus.system import Equation
+from workbench.derivation.system import Equation
 
 LOG_ONE_PLUS_EXP = Function("log_one_plus_exp", symbol="log1pexp")
 """u ↦ log(1 + eᵘ), computed without overflow."""

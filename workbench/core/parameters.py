@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.calculus.functions import VARIABLE, Function
-from workbench.calculus.network import Network
 from workbench.core.evaluate import evaluate
+from workbench.derivation.network import Network
 from workbench.errors import InputError, TooLargeError, close_matches
 
 Array = NDArray[Any]
@@ -88,7 +88,7 @@ def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Return the shape of each weight and bias of a network, layer by layer.
 
     >>> from workbench.calculus.functions import TANH
-    >>> from workbench.calculus.network import LossFunction, PREDICTION
+    >>> from workbench.derivation.network import LossFunction, PREDICTION
     >>> parameter_shapes(Network((3, 2), (TANH,), LossFunction("output", PREDICTION)))
     {'W1': (2, 3), 'b1': (2,)}
     """
@@ -109,7 +109,7 @@ def initialise(
     rectify and `glorot` for all others. The numbers do not depend on the type, but for rounding.
 
     >>> from workbench.calculus.functions import TANH
-    >>> from workbench.calculus.network import LossFunction, PREDICTION
+    >>> from workbench.derivation.network import LossFunction, PREDICTION
     >>> network = Network((3, 2), (TANH,), LossFunction("output", PREDICTION))
     >>> parameters = initialise(network, seed=0)
     >>> bool((abs(parameters["W1"]) < (6 / (3 + 2)) ** 0.5).all()), parameters["b1"]

@@ -17,12 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.calculus.derivation import ELEMENTWISE, Derivation, Strategy, variable_of
-from workbench.calculus.differentiate import derive
 from workbench.calculus.dimensions import ONE
 from workbench.calculus.expressions import Expression, Kind
-from workbench.calculus.network import BATCH, Network
-from workbench.calculus.system import Equation
 from workbench.core.calls import Block, Call, Register
 from workbench.core.emission import (
     Buffers,
@@ -34,6 +30,10 @@ from workbench.core.emission import (
 from workbench.core.lowering import Lowering
 from workbench.core.numerics import stable_lines
 from workbench.core.parameters import MOST_MEMORY, Parameters, parameter_shapes
+from workbench.derivation.differentiate import derive
+from workbench.derivation.network import BATCH, Network
+from workbench.derivation.steps import ELEMENTWISE, Derivation, Strategy, variable_of
+from workbench.derivation.system import Equation
 from workbench.errors import InputError, TooLargeError, close_matches
 from workbench.notation.text import text
 

@@ -27,12 +27,12 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calculus.network import Network
 from workbench.core.data.arrays import ARCHIVE_ERRORS, read_array
 from workbench.core.data.files import read_bytes
 from workbench.core.data.preparation import Preparation
 from workbench.core.parameters import Parameters, parameter_shapes
 from workbench.core.training import EpochRecord, Training
+from workbench.derivation.network import Network
 from workbench.errors import InputError
 
 SETTINGS, METRICS, PARAMETERS = "settings.json", "metrics.jsonl", "parameters.npz"

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.calculus.functions import COLUMN_SIZE, VARIABLE
-from workbench.calculus.network import TARGET, LossFunction, Network
 from workbench.core.data.dataset import Dataset, one_hot
 from workbench.core.data.preparation import Preparation
 from workbench.core.evaluate import evaluate
+from workbench.derivation.network import TARGET, LossFunction, Network
 from workbench.errors import InputError
 
 Array = NDArray[Any]

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.calculus.derivation import ELEMENTWISE, Strategy
-from workbench.calculus.network import Network
 from workbench.core.data.dataset import Dataset, split
 from workbench.core.data.preparation import Preparation
 from workbench.core.inference import ForwardPass, loss_weight
@@ -24,6 +22,8 @@ from workbench.core.optimizers import Optimizer, make_optimizer
 from workbench.core.parameters import initialise
 from workbench.core.program import Program, compile_network
 from workbench.core.samples import Samples, accuracy, prepare, recognise_classes, require_fit
+from workbench.derivation.network import Network
+from workbench.derivation.steps import ELEMENTWISE, Strategy
 from workbench.errors import InputError, NotFiniteError, close_matches
 
 Array = NDArray[Any]

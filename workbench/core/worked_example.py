@@ -2,7 +2,7 @@
 
 Inputs, targets and parameters are drawn and rounded; everything else is computed from the very
 expressions that are shown. A derivative that a line leaves standing is the number that
-`workbench.core.truth` holds the line against.
+`workbench.core.checks.truth` holds the line against.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ from itertools import cycle
 
 import numpy as np
 
-from workbench.calculus.derivation import DERIVATIVES, Derivation, Step
 from workbench.calculus.expressions import Expression, Kind, symbols_of, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE
-from workbench.calculus.system import System
-from workbench.core.draws import Values, draw_point, shape_of
-from workbench.core.evaluate import Array, evaluate
-from workbench.core.truth import (
+from workbench.core.checks.draws import Values, draw_point, shape_of
+from workbench.core.checks.truth import (
     Arithmetic,
     Floating,
     Truth,
@@ -27,6 +24,9 @@ from workbench.core.truth import (
     sides,
     slope_environment,
 )
+from workbench.core.evaluate import Array, evaluate
+from workbench.derivation.steps import DERIVATIVES, Derivation, Step
+from workbench.derivation.system import System
 from workbench.errors import InputError, close_matches
 from workbench.notation.values import Place, Value, WorkedExample
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from textwrap import fill
 from typing import Any
 
-from workbench.calculus.derivation import Check, Derivation, Step, variable_of
 from workbench.calculus.dimensions import SCALAR
 from workbench.calculus.expressions import Expression
+from workbench.derivation.steps import Check, Derivation, Step, variable_of
 from workbench.notation.document import (
     Document,
     Line,

@@ -15,15 +15,23 @@ from types import MappingProxyType
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import PRIMITIVES, VARIABLE, Function
 from workbench.errors import InputError
-from workbench.notation import equations, grammar, syntax, tokens
 from workbench.notation.greek import GREEK
 from workbench.notation.latex import latex
-from workbench.notation.spellings import ACCENTS, COMMANDS, FONTS, LAYOUT, MATRICES, SIGNS, WORDS
-from workbench.notation.statements import KINDS, MOST_STATEMENTS
-from workbench.notation.syntax import Node, Words
+from workbench.notation.reading import equations, grammar, syntax, tokens
+from workbench.notation.reading.spellings import (
+    ACCENTS,
+    COMMANDS,
+    FONTS,
+    LAYOUT,
+    MATRICES,
+    SIGNS,
+    WORDS,
+)
+from workbench.notation.reading.statements import KINDS, MOST_STATEMENTS
+from workbench.notation.reading.syntax import Node, Words
+from workbench.notation.reading.vocabulary import ALIASES, BUILTINS
 from workbench.notation.tables import Block, Cell, Code, Heading, Table
 from workbench.notation.text import text
-from workbench.notation.vocabulary import ALIASES, BUILTINS
 
 MEANINGS = {
     "compare": "comparison: 1 where it holds, else 0",

@@ -15,10 +15,10 @@ from functools import lru_cache
 from html import escape
 from zlib import crc32
 
-from workbench.calculus.derivation import Check
 from workbench.calculus.dimensions import SCALAR, Dimension
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
+from workbench.derivation.steps import Check
 from workbench.notation.document import (
     RESULTS,
     Document,

@@ -50,8 +50,8 @@ from workbench.calculus.matrices import (
     vec,
 )
 from workbench.calculus.pullbacks import RULES
-from workbench.notation.as_written import identity_as_written
-from workbench.notation.known_functions import softmax
+from workbench.notation.reading.as_written import identity_as_written
+from workbench.notation.reading.known_functions import softmax
 from workbench.notation.tables import MACRON, Block, Code, Formulas, Heading, Table, shapes
 from workbench.notation.text import text
 

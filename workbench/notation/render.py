@@ -14,7 +14,7 @@ from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, number
 from workbench.calculus.functions import ABS, EXP, Function
 from workbench.calculus.matrices import transpose
-from workbench.calculus.subscripts import bounds, shown_factors
+from workbench.derivation.subscripts import bounds, shown_factors
 
 SUM, PRODUCT, PREFIX, POWER, ATOM = range(5)
 """How tightly a piece of mathematics holds together, loosest first."""

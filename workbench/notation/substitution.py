@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workbench.calculus.derivation import DERIVATIVES
 from workbench.calculus.expressions import Expression
+from workbench.derivation.steps import DERIVATIVES
 from workbench.notation.latex import LatexRenderer
 from workbench.notation.mathml import MathMLRenderer
 from workbench.notation.render import ATOM, PRODUCT, SUM, Piece, Renderer

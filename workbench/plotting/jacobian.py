@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from workbench.calculus.expressions import Expression, Kind, length, symbol, symbols_of
-from workbench.calculus.network import Network
 from workbench.calculus.pullbacks import gradients
 from workbench.calculus.slopes import expand_primes
-from workbench.calculus.system import Equation
 from workbench.core.evaluate import Array, evaluate
+from workbench.derivation.network import Network
+from workbench.derivation.system import Equation
 from workbench.errors import InputError
 from workbench.plotting.style import COLOURS, mathematical, style
 
@@ -101,7 +101,7 @@ def drawn_sizes(network: Network, layer: int) -> dict[str, int]:
     """The sizes at which a layer's patterns are drawn: the real ones, or less in proportion.
 
     >>> from workbench.calculus.functions import TANH
-    >>> from workbench.calculus.network import PREDICTION, LossFunction
+    >>> from workbench.derivation.network import PREDICTION, LossFunction
     >>> network = Network((64, 32), (TANH,), LossFunction("output", PREDICTION))
     >>> drawn_sizes(network, 1)
     {'m_0': 6, 'm_1': 3}
@@ -152,7 +152,7 @@ def jacobian_figure(network: Network, layer: int) -> Figure:
     """Draw the local Jacobians of one layer side by side, to one scale.
 
     >>> from workbench.calculus.functions import TANH
-    >>> from workbench.calculus.network import PREDICTION, LossFunction
+    >>> from workbench.derivation.network import PREDICTION, LossFunction
     >>> network = Network((3, 2), (TANH,), LossFunction("output", PREDICTION))
     >>> print(jacobian_figure(network, 1).axes[2].get_title())
     $\\partial z_{1} / \\partial \\mathrm{vec}\\,W_{1}$

@@ -17,12 +17,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from workbench.calculus.differentiate import derive
 from workbench.calculus.expressions import Kind
-from workbench.calculus.network import Network
 from workbench.core.evaluate import Array, evaluate
 from workbench.core.parameters import initialise
 from workbench.core.samples import require_assumptions
+from workbench.derivation.differentiate import derive
+from workbench.derivation.network import Network
 from workbench.errors import InputError, TooLargeError
 from workbench.plotting.style import DIVERGING, GREY, style
 
@@ -75,7 +75,7 @@ def run_once(
 
     >>> from workbench.calculus.matrices import total
     >>> from workbench.calculus.functions import TANH
-    >>> from workbench.calculus.network import PREDICTION, LossFunction
+    >>> from workbench.derivation.network import PREDICTION, LossFunction
     >>> once = run_once(Network((2, 1), (TANH,), LossFunction("sum", total(PREDICTION))), [0.5, 2])
     >>> slope = 1 - once.values["x1"] ** 2
     >>> bool(np.allclose(once.gradients["W1"], slope * [0.5, 2]))
@@ -128,7 +128,7 @@ def network_figure(network: Network, once: Pass) -> Figure:
 
     >>> from workbench.calculus.matrices import total
     >>> from workbench.calculus.functions import TANH
-    >>> from workbench.calculus.network import PREDICTION, LossFunction
+    >>> from workbench.derivation.network import PREDICTION, LossFunction
     >>> network = Network((2, 1), (TANH,), LossFunction("sum", total(PREDICTION)))
     >>> len(network_figure(network, run_once(network)).axes[0].patches)
     3

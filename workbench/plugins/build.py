@@ -6,7 +6,6 @@ import re
 from functools import cache
 
 from workbench.calculus.columns import column_jacobian_stages, column_slope
-from workbench.calculus.derivation import Strategy
 from workbench.calculus.expressions import Expression, number, walk
 from workbench.calculus.functions import (
     COLUMN_VARIABLE,
@@ -15,13 +14,14 @@ from workbench.calculus.functions import (
     Function,
     Implementation,
 )
-from workbench.calculus.network import PREDICTION, TARGET, LossFunction, Network
 from workbench.calculus.pullbacks import gradients
 from workbench.calculus.rewriting import depends_on
 from workbench.calculus.simplify import common_factors, merge_branches
 from workbench.calculus.slopes import slope
+from workbench.derivation.network import PREDICTION, TARGET, LossFunction, Network
+from workbench.derivation.steps import Strategy
 from workbench.errors import InputError, WorkbenchError
-from workbench.notation.formulas import parse_formula
+from workbench.notation.reading.formulas import parse_formula
 from workbench.notation.text import text
 from workbench.plugins.records import Activation, JacobianStrategy, Loss
 from workbench.plugins.registry import Registry

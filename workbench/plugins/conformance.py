@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workbench.calculus.derivation import ELEMENTWISE, Strategy
-from workbench.calculus.differentiate import derive
-from workbench.calculus.network import Network
+from workbench.core.checks.verify import verify
 from workbench.core.faults import faults
 from workbench.core.gradcheck import gradcheck
-from workbench.core.verify import verify
+from workbench.derivation.differentiate import derive
+from workbench.derivation.network import Network
+from workbench.derivation.steps import ELEMENTWISE, Strategy
 from workbench.errors import InputError, WorkbenchError, close_matches
 from workbench.notation.text import text
 from workbench.plugins.build import build_function, build_loss, build_network, build_strategy

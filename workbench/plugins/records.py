@@ -9,7 +9,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
-from workbench.calculus.derivation import JacobianRule
+from workbench.derivation.steps import JacobianRule
 from workbench.errors import InputError
 
 ArrayFunction = Callable[[Any], Any]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from workbench.calculus.derivation import Derivation
 from workbench.core.emit.jax_code import jax_code
 from workbench.core.emit.numpy_code import numpy_code
 from workbench.core.emit.python_code import python_code
 from workbench.core.emit.torch_code import torch_code
+from workbench.derivation.steps import Derivation
 from workbench.errors import InputError, close_matches
 
 TARGETS: dict[str, Callable[[Derivation, str], str]] = {
@@ -41,9 +41,9 @@ def emit(derivation: Derivation, target: str, *, name: str = "loss_and_gradients
         plain Python, or there is an operation or a size that the target cannot compute.
 
     >>> from workbench.calculus.algebra import power
-    >>> from workbench.calculus.differentiate import derive
+    >>> from workbench.derivation.differentiate import derive
     >>> from workbench.calculus.expressions import Kind, symbol
-    >>> from workbench.calculus.system import Equation, System
+    >>> from workbench.derivation.system import Equation, System
     >>> square = Equation(symbol("L", Kind.LOSS), power(symbol("w", Kind.PARAMETER), 2))
     >>> source = emit(derive(System((square,))), "python")
     >>> print(*[line for line in source.splitlines() if line.startswith("    dL")])

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from workbench.calculus.algebra import spread
-from workbench.calculus.derivation import DERIVATIVES, Derivation, variable_of
 from workbench.calculus.expressions import Bindings, Expression, jacobian, transform, walk
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.slopes import at as slope_at
 from workbench.calculus.slopes import base, differentiate, slope
-from workbench.calculus.system import Equation
 from workbench.core.numerics import LOG_ONE_PLUS_EXP, Line, stable_lines
+from workbench.derivation.steps import DERIVATIVES, Derivation, variable_of
+from workbench.derivation.system import Equation
 from workbench.errors import InputError
 
 ELEMENTWISE = frozenset(

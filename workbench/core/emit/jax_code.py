@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from workbench.calculus.derivation import Derivation
 from workbench.core.emit.code import bracketed, exploded
 from workbench.core.emit.languages import Jax
 from workbench.core.emit.module import Module, docstring
+from workbench.derivation.steps import Derivation
 
 ARRAY = "jax.Array"
 

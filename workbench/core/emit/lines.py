@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from workbench.calculus.derivation import DERIVATIVES
 from workbench.calculus.expressions import Expression, walk
 from workbench.calculus.functions import Function
 from workbench.core.emit.code import Code, fits, names_in
@@ -17,6 +16,7 @@ from workbench.core.emit.languages import Arrays, Language
 from workbench.core.emit.names import Names
 from workbench.core.emit.operations import Operations
 from workbench.core.emit.sizes import SizeNames
+from workbench.derivation.steps import DERIVATIVES
 
 LONGEST_PART = 40
 """A part of an expression with a longer text gets a name of its own."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from textwrap import wrap
 
-from workbench.calculus.derivation import Derivation
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression, Kind, jacobian, walk
 from workbench.core.emit.code import WIDTH, assignment, bracketed, exploded, names_in
@@ -16,6 +15,7 @@ from workbench.core.emit.languages import Arrays, Language
 from workbench.core.emit.lines import Line, Lowering
 from workbench.core.emit.names import Names, identifier
 from workbench.core.emit.sizes import SizeNames
+from workbench.derivation.steps import Derivation
 from workbench.errors import InputError
 from workbench.notation.text import text
 

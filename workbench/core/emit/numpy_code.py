@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from workbench.calculus.derivation import Derivation
 from workbench.calculus.expressions import Expression
 from workbench.core.emit.code import exploded
 from workbench.core.emit.languages import Arrays
 from workbench.core.emit.module import Module, docstring
+from workbench.derivation.steps import Derivation
 
 ARRAY = "NDArray[np.float64]"
 

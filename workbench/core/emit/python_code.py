@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from workbench.calculus.derivation import Derivation
 from workbench.calculus.expressions import Expression, describe
 from workbench.core.emit.languages import Scalars
 from workbench.core.emit.module import Module
 from workbench.core.emit.numpy_code import gradients_class, loss_and_gradients
+from workbench.derivation.steps import Derivation
 from workbench.errors import InputError
 
 HELPERS = {

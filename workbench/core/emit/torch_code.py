@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from workbench.calculus.derivation import Derivation
 from workbench.core.emit.code import WIDTH, bracketed, exploded
 from workbench.core.emit.languages import Torch
 from workbench.core.emit.module import Module, docstring
+from workbench.derivation.steps import Derivation
 
 TENSOR = "torch.Tensor"
 

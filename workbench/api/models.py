@@ -1,0 +1,202 @@
+"""Networks, programs, checks and trained models from Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import DTypeLike, NDArray
+
+from workbench.api.derivations import Files, Names, files_of, known, names_of
+from workbench.core.data import Dataset, Preparation
+from workbench.core.data import load as load_data
+from workbench.core.gradcheck import MOST_ENTRIES, Method, Verdict
+from workbench.core.gradcheck import gradcheck as check_gradients
+from workbench.core.inference import ForwardPass
+from workbench.core.parameters import Parameters
+from workbench.core.program import Program, compile_network
+from workbench.core.runs import load_run
+from workbench.core.training import Settings, Training
+from workbench.core.training import train as start_training
+from workbench.derivation.network import Network
+from workbench.errors import InputError
+from workbench.plugins.build import build_network, build_strategy
+from workbench.plugins.registry import Registry, load_registry
+
+Array = NDArray[Any]
+
+
+def network(
+    architecture: str,
+    *,
+    activation: str | None = None,
+    loss: str | None = None,
+    plugins: Files = (),
+) -> Network:
+    """A network such as `2-2-1` or `64-32:tanh-10:softmax`.
+
+    Parameters
+    ----------
+    activation : of the layers that name none, sigmoid if not given.
+    loss : its name; cross-entropy after softmax, else half the squared error, if not given.
+    plugins : plugin files to load besides those installed.
+
+    Raises
+    ------
+    InputError
+        If the text or a name in it cannot be understood.
+
+    >>> network("2-3:relu-1").parameter_count
+    13
+    """
+    registry = _registry(plugins)
+    return build_network(architecture, activation=activation, loss=loss, registry=registry)
+
+
+def program(
+    network: Network,
+    *,
+    batch_size: int,
+    dtype: DTypeLike = "float64",
+    strategy: str = "elementwise",
+    parameters: Parameters | None = None,
+    gradients: Parameters | None = None,
+    plugins: Files = (),
+) -> Program:
+    """Compile a network's forward and backward pass; see `workbench.core.program`.
+
+    Parameters
+    ----------
+    dtype : float32 or float64, of every array.
+    strategy : the name of the way Jacobians are written.
+    parameters, gradients : arrays to compute with; zeros if not given.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, the batch is empty or the program would need too much memory.
+
+    >>> program(network("2-2-1"), batch_size=4).batch_size
+    4
+    """
+    chosen = build_strategy(strategy, _registry(plugins))
+    return compile_network(
+        network,
+        batch_size=batch_size,
+        dtype=dtype,
+        strategy=chosen,
+        parameters=parameters,
+        gradients=gradients,
+    )
+
+
+def gradcheck(
+    network: Network,
+    *,
+    strategies: Names = (),
+    batch_size: int = 4,
+    seed: int = 0,
+    method: Method | str = Method.AUTO,
+    step: float | None = None,
+    entries: int = MOST_ENTRIES,
+    plugins: Files = (),
+) -> list[Verdict]:
+    """Hold the gradients of a network's program against numbers; see `workbench.core.gradcheck`.
+
+    Parameters
+    ----------
+    strategies : the name or names of those to check; all if empty.
+    method : "auto", "complex" or "central".
+
+    >>> {verdict.verdict for verdict in gradcheck(network("2-2-1"))}
+    {'pass'}
+    """
+    registry = _registry(plugins)
+    names = names_of(strategies) or tuple(registry.strategies)
+    verdicts = check_gradients(
+        network,
+        [build_strategy(name, registry) for name in names],
+        batch_size=batch_size,
+        seed=seed,
+        method=_method(method),
+        step=step,
+        entries=entries,
+    )
+    return list(verdicts)
+
+
+def train(
+    network: Network,
+    data: str | Path | Dataset,
+    *,
+    target: Names = (),
+    strategy: str = "elementwise",
+    plugins: Files = (),
+    **settings: Any,
+) -> Training:
+    """A training ready to be iterated: each epoch gives its record.
+
+    Parameters
+    ----------
+    data : a data set, or a file to read one from.
+    target : the column or columns to predict; the last if empty.
+    settings : fields of `workbench.core.training.Settings`.
+
+    >>> training = train(network("2-2-1"), "examples/data/xor.csv", epochs=2, batch_size=4)
+    >>> [record.epoch for record in training]
+    [1, 2]
+    """
+    dataset = data if isinstance(data, Dataset) else load_data(data, targets=names_of(target))
+    chosen = build_strategy(strategy, _registry(plugins))
+    return start_training(network, dataset, Settings(strategy=chosen, **settings))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network, with the preparation that its inputs get.
+
+    Attributes
+    ----------
+    preparation : how raw inputs become the network's; the classes, if it answers with classes.
+    """
+
+    network: Network
+    preparation: Preparation
+    forward_pass: ForwardPass
+
+    def predict(self, data: str | Path | Array, *, header: bool | None = None) -> Array:
+        """The outputs (samples, outputs) for a file or raw inputs (samples, features)."""
+        if isinstance(data, str | Path):
+            return self.forward_pass.predict(self.preparation.read(data, header=header))
+        return self.forward_pass.predict(self.preparation.apply(data))
+
+
+def load(run: str | Path, *, plugins: Files = ()) -> Model:
+    """Load the model of a run directory.
+
+    Plugin files are programs: those that the run was trained with run only if they are named.
+
+    Raises
+    ------
+    InputError
+        If the run cannot be read, or was trained with a plugin file that is not named.
+    """
+    found = load_run(run)
+    given = {file.name for file in files_of(plugins)}
+    for file in found.plugin_files:
+        if file.name not in given:
+            raise InputError(
+                f"the run {found.path} was trained with the plugin file {file}; a plugin file is a "
+                f"program, so name it to have it run: --plugin {file}"
+            )
+    built = build_network(found.network, loss=found.loss, registry=_registry(plugins))
+    return Model(built, found.preparation, ForwardPass(built, found.parameters(built)))
+
+
+def _registry(plugins: Files) -> Registry:
+    return load_registry(files_of(plugins))
+
+
+def _method(given: Method | str) -> Method:
+    return Method(known("method", given, list(Method)))

@@ -1,0 +1,1 @@
+"""Truths that do not come from a derivation: numbers, residues, many digits, counterexamples."""

@@ -1,0 +1,1 @@
+"""Text into mathematics: tokens, syntax, shapes, systems of equations."""

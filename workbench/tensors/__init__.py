@@ -1,0 +1,1 @@
+"""The index level: entries, deltas, sums over indices, and their normal form."""
