@@ -83,7 +83,6 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "A .* W1": lambda A, W1: A * W1,
     "A ./ W1": lambda A, W1: A / W1,
     "A .^ 2": lambda A: A**2,
-    "A^2": lambda A: A**2,
     "S^2": lambda S: S @ S,
     "S.^2": lambda S: S**2,
     "S^3 x": lambda S, x: S @ S @ S @ x,

@@ -304,12 +304,12 @@ ONCE_WRONG: dict[str, tuple[str, str]] = {
         "parameter w : n\ninput a : n\nh = softmax(tanh(w))\nL = a' h",
         "elementwise",
     ),
-}
-STILL_WRONG: dict[str, tuple[str, str]] = {
     "devec of (B ⊗ A) v of another shape than A V Bᵀ: ShapeError": (
         "parameter W : m×n, w : n\nh = kron(w', eye(m)) vec(W)\nL = h' h",
         "kronecker",
     ),
+}
+STILL_WRONG: dict[str, tuple[str, str]] = {
     "a function of a row as a factor: devec of m×n to m×n": (
         "parameter W : m×n, y : m\nh = sigmoid(y') W ones(n)\nL = h^2",
         "kronecker",

@@ -140,7 +140,6 @@ def test_the_jacobian_of_softmax() -> None:
     assert not composed.failed
 
 
-@pytest.mark.xfail(strict=True, reason="an intermediate is put in before it is differentiated by")
 def test_the_jacobian_of_layer_normalisation() -> None:
     given = "input x : n\nc = x − mean(x)\ns = sqrt(mean(c.^2) + 1)\nL = c / s"
     derivation = wb.derive(given, wrt="x")
@@ -196,7 +195,6 @@ def test_steps_rest_on_earlier_ones_and_on_something(name: str, voice: str) -> N
         assert step.is_definition or step.refs or step.section == "Derivatives of the functions"
 
 
-@pytest.mark.xfail(strict=True, reason="only gathered local derivatives are cited")
 def test_entries_cite_the_local_derivatives_they_put_in() -> None:
     derivation = example("network", "entries")
     ids = {text(step.goal): step.id for step in derivation.steps}

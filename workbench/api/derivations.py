@@ -7,6 +7,7 @@ Aᵀ Bᵀ
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -36,7 +37,7 @@ from workbench.notation.document import Document, document
 from workbench.notation.formats import as_json, as_latex, as_markdown, as_text
 from workbench.notation.html import as_html
 from workbench.notation.reading.as_written import identity_as_written
-from workbench.notation.reading.equations import parse_system
+from workbench.notation.reading.equations import parse_system, spelt
 from workbench.notation.text import text
 from workbench.plugins.build import build_function, build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
@@ -45,6 +46,7 @@ Names = str | Sequence[str]
 Files = str | Path | Sequence[str | Path]
 
 FORMS = ("scalar", "matrix")
+NETWORK = re.compile(r"\d+(-\d+(:\w+)?)+")
 MOST_CHARACTERS = 1_000_000
 """A text with more is no system of equations that anybody reads."""
 
@@ -95,9 +97,10 @@ class Derivation(calculus.Derivation):
         With second derivatives, the Hessian-vector product: the function gives the derivative s of
         the loss along a direction V, and the gradients of s, which are the Hessian times V.
         """
-        if not self.hessians:
-            return emit(self, target, name=name or "loss_and_gradients")
         wanted = [variable.symbol.name for variable in self.gradients]
+        if not self.hessians:
+            plain = differentiate(self.system, strategy=self.strategy, wrt=wanted)
+            return emit(plain, target, name=name or "loss_and_gradients")
         product = differentiate(along_a_direction(self), wrt=wanted)
         return emit(product, target, name=name or "hessian_vector_product")
 
@@ -199,6 +202,8 @@ def prove(identity: str, *, seed: int = 0, plugins: Files = ()) -> Judgement:
     """
     functions = ActivationLookup(load_registry(files_of(plugins)))
     left, right = identity_as_written(identity, functions=functions)
+    if any("jacobian" in node.operation for node in walk(left, right)):
+        raise InputError("derivatives are not proved here: workbench derive works them out")
     return judge(left, right, seed)
 
 
@@ -221,7 +226,7 @@ def derive(
 
     Parameters
     ----------
-    source : a network, a system, or equations as text.
+    source : a network or its text, a system, or equations as text.
     form, batch : of a network: "matrix" or "scalar"; a whole batch, a sample a column.
     voice : how the steps are told, "chain", "differentials" or "entries".
     strategy : the name of the way Jacobians are written.
@@ -242,6 +247,9 @@ def derive(
     """
     detail, layout = detail_of(detail), Layout(known("layout", layout, list(Layout)))
     chosen = build_strategy(strategy, load_registry(files_of(plugins)))
+    wrt = tuple(spelt(name) for name in names_of(wrt))
+    if isinstance(source, str) and NETWORK.fullmatch(source):
+        source = build_network(source, registry=load_registry(files_of(plugins)))
     if isinstance(source, Network):
         system, called = _of_network(source, form, batch)
         title = title or called

@@ -7,10 +7,10 @@ vec(U ⊙ X) = diag(vec U) vec X.
 
 from __future__ import annotations
 
-from workbench.calculus.algebra import add, multiply, spread
+from workbench.calculus.algebra import add, is_zero, multiply, spread
 from workbench.calculus.blocks import ZERO, block, vstack
 from workbench.calculus.dimensions import ONE
-from workbench.calculus.expressions import Expression, identity, length, ones
+from workbench.calculus.expressions import Expression, identity, length, ones, zero
 from workbench.calculus.matrices import (
     commutation,
     diag,
@@ -41,6 +41,8 @@ def matrix_of(expression: Expression, variable: Expression) -> Expression:
     """
     if expression is variable:
         return identity(length(variable))
+    if is_zero(expression):
+        return zero((length(expression), length(variable)))
     arguments = expression.arguments
     moving = [place for place, part in enumerate(arguments) if depends_on(part, variable)]
     if expression.operation == "add":

@@ -82,6 +82,26 @@ NOT_IN_PROGRAM = {"form": "--form", "wrt": "--wrt", "voice": "--voice", "order":
 """What does not go with --emit program either; a program is of a batch, so --batch does."""
 
 
+NETWORK_ONLY = {
+    "activation": "--activation",
+    "loss": "--loss",
+    "form": "--form",
+    "batch": "--batch",
+}
+"""What says how a network is spelt out, and does not go with equations."""
+
+GENERIC = {
+    "form": "--form",
+    "batch": "--batch",
+    "voice": "--voice",
+    "wrt": "--wrt",
+    "order": "--order",
+    "expand": "--expand",
+    "emit": "--emit",
+}
+"""What does not go with layer and N-layer, which are written in one way."""
+
+
 def derive(
     context: typer.Context,
     source: Annotated[
@@ -164,6 +184,10 @@ def derive(
     """
     one_source(source, expression)
     _refuse_what_does_not_go(context, emit, output_format, fragment, numbers)
+    if source is None or is_equations(source):
+        _refuse_given(context, NETWORK_ONLY, "equations")
+    if source in (LAYER, DEEP):
+        _refuse_given(context, GENERIC, source)
     if voice is VoiceOption.KRONECKER:
         if strategy not in ("elementwise", "kronecker"):
             raise typer.BadParameter(
@@ -206,21 +230,23 @@ def _refuse_what_does_not_go(
     fragment: bool,
     numbers: bool,
 ) -> None:
-    refused = NOT_EMITTED if emit is not None else {}
-    if emit is Target.PROGRAM:
-        refused = {**refused, **NOT_IN_PROGRAM}
-    sources = {name: context.get_parameter_source(name) for name in refused}
-    given = [
-        refused[name] for name, where in sources.items() if where and where.name == "COMMANDLINE"
-    ]
-    if given:
-        raise typer.BadParameter(
-            f"it prints code, and does not go with {', '.join(given)}", param_hint="--emit"
-        )
+    if emit is not None:
+        also = NOT_IN_PROGRAM if emit is Target.PROGRAM else {}
+        _refuse_given(context, {**NOT_EMITTED, **also}, "--emit, which prints code,")
     if fragment and output_format not in (Format.LATEX, Format.HTML):
         raise typer.BadParameter("it needs --format latex or html", param_hint="--fragment")
     if numbers and output_format is Format.JSON:
         raise typer.BadParameter("it does not go with --format json", param_hint="--numbers")
+
+
+def _refuse_given(context: typer.Context, options: dict[str, str], what: str) -> None:
+    """Refuse those of some options that were given."""
+    sources = {name: context.get_parameter_source(name) for name in options}
+    given = [
+        options[name] for name, where in sources.items() if where and where.name == "COMMANDLINE"
+    ]
+    if given:
+        raise typer.BadParameter(f"does not go with {what}", param_hint=", ".join(given))
 
 
 def _of_name(

@@ -50,10 +50,17 @@ class ChainRule:
     def citations(self, variable: Expression, consumers: Sequence[Equation]) -> list[int | None]:
         """The steps that a gradient rests on."""
         known, loss = self.working.id_of, self.system.loss
-        refs = [known.get(jacobian(e.left, variable)) for e in consumers]
+        refs = [self._local_step(e, variable) for e in consumers]
         refs += [known.get(jacobian(loss, e.left)) for e in consumers]
         refs += [self.work.local.slope_id(e) for e in consumers]
         return refs + [known[e.left] for e in consumers if e.left is loss]
+
+    def _local_step(self, equation: Equation, variable: Expression) -> int | None:
+        """The step of a local derivative, as a matrix or by entries."""
+        outer, inner = self.work.local.free_indices(equation.left, variable)
+        by_entry = jacobian(entry(equation.left, *outer), entry(variable, *inner))
+        known = self.working.id_of
+        return known.get(jacobian(equation.left, variable), known.get(by_entry))
 
     def _stages(self, variable: Expression, consumers: Sequence[Equation]) -> list[Stage]:
         uses = f"sum over {len(consumers)} uses, " if len(consumers) > 1 else ""

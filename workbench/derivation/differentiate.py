@@ -22,6 +22,7 @@ from workbench.calculus.simplify import (
     assume,
     cancel,
     common_factors,
+    divisions,
     expand,
     merge_branches,
     weight,
@@ -151,6 +152,9 @@ class Differentiation:
                 is_last = self.system.consumers(variable)[0] is equation
                 if variable.symbol.kind is Kind.PARAMETER and variable in self.wanted and is_last:
                     self.gradient(variable)
+        for variable in self.wanted:
+            if variable not in self.found:
+                self.gradient(variable)
         ordered = {variable: self.found[variable] for variable in self.wanted}
         return Derivation(
             self.system, self.strategy, tuple(self.working.steps), tuple(self.backward), ordered
@@ -210,8 +214,9 @@ class Differentiation:
     def _finished(self, variable: Expression, consumers: Sequence[Equation]) -> list[Stage]:
         """From what the rules give to what a person would write."""
         put_in = self.pulled(consumers, variable)
-        if self.expand:
-            put_in = merge_branches(expanded(put_in, consumers))
+        worked_out = merge_branches(expanded(put_in, consumers))
+        if self.expand or divisions(cancel(worked_out)) < divisions(put_in):
+            put_in = worked_out
         stages = [Stage(put_in, "expand", "put in the derivative of the function")]
         cancelled = cancel(put_in)
         stages.append(Stage(cancelled, "cancel", "multiply out and cancel"))

@@ -68,6 +68,8 @@ class LocalDerivatives:
             function = node.data
             if not isinstance(function, Function) or function.formula is None:
                 continue
+            if _is_a_primitive(function):
+                continue
             argument = COLUMN_VARIABLE if function.columnwise else VARIABLE
             value = function(argument)
             if value in self.working.id_of:
@@ -88,7 +90,7 @@ class LocalDerivatives:
             return None
         if function.columnwise:
             return self.working.id_of.get(column_jacobian_stages(function)[0])
-        return self.working.id_of[function.prime(VARIABLE)]
+        return self.working.id_of.get(function.prime(VARIABLE))
 
     def derivative(
         self, equation: Equation, variable: Expression, *, gathered: bool = True
@@ -210,6 +212,13 @@ def free_letters(system: System) -> str:
     taken = sizes | {s.symbol.name for s in system.symbols}
     free = "".join(letter for letter in "ijklnstpqruvmabcdefgh" if letter not in taken)
     return free if len(free) >= FEWEST_LETTERS else free + "αβγδεζηθικ"
+
+
+def _is_a_primitive(function: Function) -> bool:
+    """Whether a formula is but another name, as that of tanh is tanh itself."""
+    formula = function.formula
+    assert formula is not None
+    return formula.operation == "apply" and formula.arguments == (VARIABLE,)
 
 
 def function_values(equations: Sequence[Equation]) -> dict[Expression, Expression]:

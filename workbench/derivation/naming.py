@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from workbench.calculus.expressions import Expression, Kind, symbol, symbols_of, walk
 from workbench.calculus.functions import EXP, LOG, Function
@@ -59,7 +60,7 @@ class _Naming:
                 elif node in squared:
                     known[node] = self._define("r", equation, substitute(node, known))
             self.equations.append(Equation(equation.left, substitute(equation.right, known)))
-        return System(tuple(self.equations), self.system.assumptions, self.system.sizes)
+        return replace(self.system, equations=tuple(self.equations))
 
     def _argument(
         self, node: Expression, equation: Equation, known: dict[Expression, Expression]

@@ -49,6 +49,8 @@ def second_order(derivation: Derivation, functions: Sequence[Function] = ()) -> 
     InputError
         If a Hessian can be written neither as a matrix nor by entries.
     """
+    if not derivation.system.loss.is_scalar:
+        raise InputError("second derivatives are those of a scalar: end with one, such as sum(L)")
     steps = list(derivation.steps)
     by_goal = {step.goal: step for step in steps}
     loss = derivation.system.loss
@@ -157,7 +159,8 @@ def along_a_direction(derivation: Derivation) -> System:
         value = named if named is not None else substitute(result, known)
         terms.append(total(multiply(value, direction)))
     equations.append(Equation(symbol("s", Kind.LOSS), tidy(add(*terms))))
-    return System(_used(equations), system.assumptions, system.sizes)
+    listed = tuple(dict.fromkeys((*system.listed, *derivation.gradients)))
+    return replace(system, equations=_used(equations), listed=listed)
 
 
 def _used(equations: list[Equation]) -> tuple[Equation, ...]:

@@ -7,7 +7,7 @@ these equalities against numbers. The last stages are what programs are compiled
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from functools import cached_property
@@ -144,10 +144,13 @@ class Derivation:
     @property
     def results(self) -> tuple[Step, ...]:
         """The steps that give the gradients asked for."""
-        of_interest = (*DERIVATIVES, "total_jacobian")
-        first_order = [step for step in self.steps if step.section != SECOND_ORDER]
-        by_derivative = {s.goal.data: s for s in first_order if s.goal.operation in of_interest}
-        return tuple(by_derivative[self.system.loss, p] for p in self.gradients)
+        found: dict[Hashable, Step] = {}
+        for step in self.steps:
+            goal = step.goal.arguments[0] if step.goal.operation == "transpose" else step.goal
+            of_interest = goal.operation in (*DERIVATIVES, "total_jacobian")
+            if of_interest and step.section != SECOND_ORDER:
+                found[goal.data] = step
+        return tuple(found[self.system.loss, p] for p in self.gradients)
 
     @property
     def hessians(self) -> tuple[Step, ...]:
@@ -177,7 +180,9 @@ def _is_second(goal: Expression) -> bool:
 
 
 def variable_of(goal: Expression) -> Expression:
-    """The variable u of a gradient ∂L/∂u."""
+    """The variable u of a derivative ∂L/∂u, transposed or not."""
+    if goal.operation == "transpose":
+        return variable_of(goal.arguments[0])
     assert isinstance(goal.data, tuple)
     variable = goal.data[1]
     assert isinstance(variable, Expression)

@@ -42,6 +42,8 @@ class System:
         asked for.
     assumptions : equations such as 𝟏ᵀy = 1 that the data are known to satisfy.
     sizes : the real sizes of the dimensions, where they are known.
+    listed : symbols in the order in which they are listed, before those that first occur later;
+        a parameter among them may have cancelled out of the equations.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class System:
     equations: tuple[Equation, ...]
     assumptions: tuple[tuple[Expression, Expression], ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
+    listed: tuple[Expression, ...] = ()
 
     def __post_init__(self) -> None:
         defined: set[Expression] = set()
@@ -77,7 +80,8 @@ class System:
         assumptions = tuple(
             (substitute(left, moved), substitute(right, moved)) for left, right in self.assumptions
         )
-        return replace(self, equations=equations, assumptions=assumptions)
+        listed = tuple(moved.get(s, s) for s in self.listed)
+        return replace(self, equations=equations, assumptions=assumptions, listed=listed)
 
     @property
     def loss(self) -> Expression:
@@ -86,8 +90,8 @@ class System:
 
     @cached_property
     def symbols(self) -> tuple[Expression, ...]:
-        """Every symbol in order of first use."""
-        found: dict[Expression, None] = {}
+        """Every symbol, those listed first, then in order of first use."""
+        found: dict[Expression, None] = dict.fromkeys(self.listed)
         for equation in self.equations:
             found.update(dict.fromkeys(symbols_of(equation.right)))
             found[equation.left] = None

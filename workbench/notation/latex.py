@@ -2,6 +2,7 @@ r"""Mathematics in LaTeX: `\frac{\partial L}{\partial W_{2}} = \delta_{2} x_{1}^
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -54,13 +55,13 @@ class LatexRenderer(Renderer):
         return Piece(rf"\frac{{{above.text}}}{{{below.text}}}", POWER)
 
     def superscript(self, base: str, exponent: Fraction) -> Piece:
-        return Piece(f"{base}^{{{exponent}}}", POWER)
+        return Piece(f"{_closed(base)}^{{{exponent}}}", POWER)
 
     def root(self, radicand: str) -> Piece:
         return Piece(rf"\sqrt{{{radicand}}}", ATOM)
 
     def transposed(self, base: str) -> str:
-        return base + r"^{\top}"
+        return _closed(base) + r"^{\top}"
 
     def inverted(self, base: str, transposed: bool) -> str:
         return base + (r"^{-\top}" if transposed else "^{-1}")
@@ -128,6 +129,11 @@ class LatexRenderer(Renderer):
         if what == "identity":
             return f"I_{{{detail}}}"
         return _SPECIAL[what]
+
+
+def _closed(base: str) -> str:
+    """A base that ends in a superscript, in braces, so that it can take another."""
+    return f"{{{base}}}" if re.search(r"\^\{[^{}]*\}$", base) else base
 
 
 _RENDERER = LatexRenderer()

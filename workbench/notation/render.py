@@ -122,7 +122,7 @@ class Renderer(ABC):
 
     @abstractmethod
     def hadamard_power(self, base: str, exponent: Fraction) -> Piece:
-        """An elementwise power of a square matrix, which is not the matrix's own power."""
+        """An elementwise power of a matrix, which is not the matrix's own power."""
 
     @abstractmethod
     def stack(self, parts: Sequence[str], vertical: bool) -> str:
@@ -334,7 +334,7 @@ class Renderer(ABC):
             )
         if exponent == Fraction(1, 2):
             return self.root(self.render(inner))
-        if not node.is_scalar and node.shape[0] is node.shape[1]:
+        if ONE not in node.shape:
             return self.hadamard_power(self.held(inner, ATOM), exponent)
         return self.superscript(self.held(inner, ATOM), exponent)
 
@@ -393,7 +393,7 @@ class Renderer(ABC):
         assert isinstance(function, Function)
         if function == EXP:
             return self.exponential(argument)
-        if function == ABS:
+        if function == ABS and ONE in argument.shape:
             return Piece(self.special("absolute", self.render(argument)), ATOM)
         return Piece(self.call(self.function(function), self.render(argument)), ATOM)
 

@@ -6,6 +6,7 @@ would compare an expression with itself. Here every operation of the text stays 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from workbench.calculus.algebra import spread
@@ -14,8 +15,12 @@ from workbench.notation.reading.building import Building
 from workbench.notation.reading.equations import Reading
 from workbench.notation.reading.formulas import Lookup
 from workbench.notation.reading.known_functions import Functions
+from workbench.notation.reading.shapes import is_scalar
 from workbench.notation.reading.statements import Formula
 from workbench.notation.reading.syntax import Node
+
+OF_MATRICES = frozenset({"tr", "det", "diag", "vec", "devec", "kron"})
+"""Functions whose operand is a matrix or a column, unless it is said to be a number."""
 
 LEAVES = frozenset({"symbol", "number", "constant", "size"})
 
@@ -36,6 +41,7 @@ def identity_as_written(
     """
     reading = _Sides(name, text, Functions(functions))
     reading.identity()
+    reading.refuse_silent_scalars()
     building = _AsWritten(reading.inference, reading.symbols)
     left, right = (building.whole(side) for side in reading.sides)
     shape = right.shape if left.is_scalar else left.shape
@@ -51,6 +57,34 @@ class _Sides(Reading):
     def _sides(self, formula: Formula) -> tuple[Node, Node]:
         self.sides = found = super()._sides(formula)
         return found
+
+    def refuse_silent_scalars(self) -> None:
+        """Ask for the shape of a matrix by its name or use that would pass as a number.
+
+        Raises
+        ------
+        InputError
+            With the place in the text.
+        """
+        used = {node.data for side in self.sides for node in _operands_of_matrices(side)}
+        for name, quantity in self.inference.quantities.items():
+            is_matrix = name in used or name[0].isupper()
+            if is_matrix and not quantity.is_declared and is_scalar(quantity.form):
+                raise self.source.error(
+                    quantity.start,
+                    f"{name} would be a single number here, and the identity be proved for "
+                    f"numbers only; declare `input {name} : m×n`, or `input {name} : 1` if that "
+                    "is meant",
+                )
+
+
+def _operands_of_matrices(node: Node) -> Iterator[Node]:
+    """The names that are transposed, or stand in tr, det, diag, vec, kron …, in any depth."""
+    is_call = node.kind == "call" and isinstance(node.data, tuple) and node.data[0] in OF_MATRICES
+    for part in node.parts:
+        if part.kind == "name" and (is_call or node.kind in ("transpose", "kron")):
+            yield part
+        yield from _operands_of_matrices(part)
 
 
 @dataclass

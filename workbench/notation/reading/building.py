@@ -20,6 +20,7 @@ from workbench.calculus.dimensions import ONE, SCALAR, Dimension
 from workbench.calculus.expressions import (
     Expression,
     constant,
+    describe,
     identity,
     jacobian,
     number,
@@ -126,9 +127,16 @@ class Building:
         function = self.inference.functions.find(name)
         assert function is not None
         argument = self.expression(node.parts[0])
+        if name == "abs" and ONE not in argument.shape and self._is_in_bars(node):
+            raise self._error(node, "the bars of a matrix: write det(A) or abs(A)")
         for _ in range(primes):
             function = function.prime
         return function(argument)
+
+    def _is_in_bars(self, node: Node) -> bool:
+        """Whether an absolute value is written with bars, not by its name."""
+        written = self.inference.source.text[node.start :].removeprefix("\\left")
+        return written.startswith(("|", "\\lvert", "\\vert"))
 
     def _sum(self, node: Node, signs: Sequence[int], parts: Sequence[Expression]) -> Expression:
         """A sum; a column added to a matrix is repeated in each of its columns."""
@@ -193,8 +201,15 @@ class Building:
     ) -> Expression:
         """A power: of a square matrix its own, of everything else entry by entry."""
         rows, columns = base.shape
-        if base.is_scalar or is_elementwise or rows is not columns:
+        if base.is_scalar or is_elementwise or ONE in (rows, columns):
             return power(base, exponent)
+        if rows is not columns:
+            shown = self.inference.source.quote(node.parts[0].start, node.parts[0].end)
+            raise self._error(
+                node,
+                f"{shown} is {describe(base.shape)}, and only a square matrix has powers; entry by "
+                f"entry is .^; if it is square, declare it `input {shown} : n×n`",
+            )
         if exponent.denominator != 1:
             shown = self.inference.source.quote(node.parts[0].start, node.parts[0].end)
             raise self._error(

@@ -14,6 +14,7 @@ input, and its shape follows from the equations.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,10 +22,11 @@ from itertools import chain, count, pairwise
 
 from workbench.calculus.algebra import scaled, split_coefficient, spread
 from workbench.calculus.dimensions import Dimension, Shape
-from workbench.calculus.expressions import Expression, Kind, symbol
+from workbench.calculus.expressions import Expression, Kind, symbol, symbols_of
 from workbench.calculus.simplify import inner_products
 from workbench.derivation.system import Equation, System
 from workbench.errors import InputError, close_matches
+from workbench.notation.greek import GREEK
 from workbench.notation.reading.building import Building
 from workbench.notation.reading.formulas import Lookup
 from workbench.notation.reading.grammar import Parser
@@ -32,9 +34,13 @@ from workbench.notation.reading.inference import Inference
 from workbench.notation.reading.known_functions import Functions
 from workbench.notation.reading.misfits import Quantity
 from workbench.notation.reading.shapes import Size
+from workbench.notation.reading.size_names import names_of_sizes
 from workbench.notation.reading.statements import Formula, Statements, statements
 from workbench.notation.reading.syntax import Node, Words
 from workbench.notation.reading.tokens import Source, Token, tokenize
+
+SHORT = 3
+"""A name of so few letters, one of them a name itself, is taken for a product without blanks."""
 
 LOSS = "L"
 """The name that an expression without `=` gets."""
@@ -62,7 +68,7 @@ def parse_system(
     ((m, n), (m, 1))
     """
     reading = Reading(name, text, Functions(functions))
-    return reading.system([_spelt(wanted) for wanted in wrt])
+    return reading.system([spelt(wanted) for wanted in wrt])
 
 
 def parse_expression(
@@ -91,7 +97,7 @@ def parse_expression(
     False
     """
     reading = Reading(name, text, Functions(functions))
-    return reading.expression({_spelt(key): value for key, value in symbols.items()}, shape)
+    return reading.expression({spelt(key): value for key, value in symbols.items()}, shape)
 
 
 def parse_identity(
@@ -111,7 +117,7 @@ def parse_identity(
     return Reading(name, text, Functions(functions)).identity()
 
 
-def _spelt(name: str) -> str:
+def spelt(name: str) -> str:
     """The one spelling of a name given outside a text, W_1 or W₁ for W1."""
     tokens = tokenize(Source("name", name))
     return tokens[0].text if len(tokens) == 2 and tokens[0].kind == "name" else name
@@ -126,6 +132,7 @@ class Reading:
     functions: Functions
     symbols: dict[str, Expression] = field(default_factory=dict)
     wanted: tuple[str, ...] = ()
+    assumed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.source = Source(self.name, self.text)
@@ -158,6 +165,12 @@ class Reading:
             first, last = self.tokens[formula.begin], self.tokens[formula.stop - 1]
             self.inference.quantities[name] = Quantity(form, first.start, last.end)
         sides = [self._sides(f) for f in self.statements.formulas if f.is_assumption]
+        self.assumed = {
+            token.text
+            for formula in self.statements.formulas
+            if formula.is_assumption
+            for token in self.tokens[formula.begin : formula.stop]
+        }
         self._check_wanted(wrt, names)
         self.inference.solve()
         self._make_symbols(wrt, names)
@@ -170,7 +183,28 @@ class Reading:
             _assumption(building.expression(left), building.expression(right))
             for left, right in sides
         ]
-        return System(tuple(equations), tuple(assumptions))
+        for left, right in assumptions:
+            self._check_assumption(left, right)
+        return System(tuple(equations), tuple(assumptions), listed=self._listed(equations))
+
+    def _listed(self, equations: Sequence[Equation]) -> tuple[Expression, ...]:
+        """What is declared and used, in the order of the text, and every parameter."""
+        used = set(symbols_of(*(equation.right for equation in equations)))
+        named = [
+            self.symbols[name] for name in self.statements.declarations if name in self.symbols
+        ]
+        wanted = [s for s in self.symbols.values() if s.symbol.kind is Kind.PARAMETER]
+        first = [s for s in named if s in used or s.symbol.kind is Kind.PARAMETER]
+        lost = [s for s in wanted if s not in used]
+        return tuple(dict.fromkeys((*first, *lost)))
+
+    def _check_assumption(self, left: Expression, right: Expression) -> None:
+        for given in symbols_of(left, right):
+            if given.symbol.kind is not Kind.TARGET:
+                raise InputError(
+                    f"{self.name}: assume is for targets, and {given.symbol.name} is none; a "
+                    "matrix that is its own transpose is declared `input S : n×n symmetric`"
+                )
 
     def expression(self, symbols: Mapping[str, Expression], shape: Shape | None) -> Expression:
         """The one expression of the text in given symbols."""
@@ -183,7 +217,7 @@ class Reading:
             self.inference.quantities[name] = Quantity(form, 0, 0)
             for dimension in given.shape:
                 for size in dimension.names:
-                    self.inference.sizes[_spelt(size)] = Dimension.named(size)
+                    self.inference.sizes[spelt(size)] = Dimension.named(size)
         self.symbols = dict(symbols)
         node = self._node(formula)
         form = self.inference.form(node)
@@ -201,6 +235,9 @@ class Reading:
                 self.tokens[formula.stop].start, "expected '=': an identity has two sides"
             )
         self._declare()
+        parsed = self._parsed(formula.begin, formula.equals), self._node(formula)
+        for size in names_of_sizes(*parsed).difference(self.statements.declarations):
+            self.inference.sizes.setdefault(size, Dimension.named(size))
         left, right = self._sides(formula)
         self.inference.solve()
         self._make_symbols((), ())
@@ -298,20 +335,32 @@ class Reading:
             self.inference.declare(declaration)
 
     def _check_wanted(self, wrt: Sequence[str], defined: Sequence[str]) -> None:
-        known = [name for name in self.inference.quantities if name not in defined]
+        known = [name for name in self.inference.quantities if name not in defined[-1:]]
         for wanted in wrt:
             if wanted not in known:
-                what = "is defined by an equation" if wanted in defined else "does not occur"
+                what = "is the output" if wanted in defined else "does not occur"
                 raise InputError(f"{self.name}: {wanted} {what}; {close_matches(wanted, known)}")
 
     def _refuse_glued(self, name: str, start: int) -> None:
-        """A name such as Wx where W and x are declared is a forgotten blank."""
-        if len(name) > 1 and name not in self._named and set(name) <= self._named:
-            product = " ".join(name)
+        """A name such as Wx where W and x are names as well is a forgotten blank."""
+        if name in self._named or len(name) < 2:
+            return
+        known = {*self._named, *self.inference.quantities}
+        is_short = len(name) <= SHORT and not known.isdisjoint(name)
+        is_latex = "\\" in self.text and f"{{{name}}}" not in self.text
+        if name.isalpha() and name not in GREEK and (is_short or is_latex or set(name) <= known):
             raise self.source.error(
                 start,
-                f"{name} is not declared; is it the product {product}? Write the blank, or "
-                f"declare `input {name}`",
+                f"{name} is one name here; write `{' '.join(name)}` for the product, or declare "
+                f"`input {name}`",
+            )
+        if re.fullmatch("(Sigma|sum)_?[a-z]", name):
+            raise self.source.error(
+                start, "entries are not indexed here: write sum(y .* log(p)) for Σᵢ yᵢ log pᵢ"
+            )
+        if name[0] == "d" and "d" in self.inference.quantities and name[1:] in known:
+            raise self.source.error(
+                start, f"derivatives are not written here: name {name[1:]} by --wrt instead"
             )
 
     def _make_symbols(self, wrt: Sequence[str], defined: Sequence[str]) -> None:
@@ -319,6 +368,8 @@ class Reading:
             declared = self.statements.declarations.get(name)
             self._refuse_glued(name, quantity.start)
             kind = declared.kind if declared is not None else Kind.INPUT
+            if declared is None and name in self.assumed:
+                kind = Kind.TARGET
             if name in defined:
                 kind = Kind.LOSS if name == defined[-1] else Kind.INTERMEDIATE
             elif name in wrt:
