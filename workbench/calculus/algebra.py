@@ -144,6 +144,10 @@ def power(base: Expression, exponent: int | Fraction) -> Expression:
         exact = _exact_power(base.number, exponent)
         if exact is not None:
             return number(exact)
+    if base.operation in ("greater", "greater_equal"):
+        if exponent > 0:
+            return base
+        exponent = Fraction(-1)
     if base.operation == "power" and isinstance(base.data, Fraction):
         inner = base.data
         if exponent.denominator == 1 or inner.numerator % 2 == 1:

@@ -72,6 +72,8 @@ def _product(chain: tuple[Expression, ...], shape: Shape) -> Expression:
         return total(matmul(*chain[1:-1])) if len(chain) > 2 else size(chain[0].shape[1])
     if chain[0].operation == "ones" and shape == SCALAR:
         return total(matmul(*chain[1:]))
+    if chain[-1].operation == "ones" and shape == SCALAR:
+        return total(matmul(*chain[:-1]))
     if len(chain) == 2 and chain[0].operation == "ones" and chain[1].operation == "ones":
         return multiply(size(chain[0].shape[1]), ones(shape))
     if shape == SCALAR:

@@ -28,6 +28,7 @@ from workbench.calculus.matrices import (
     transpose,
     vec,
 )
+from workbench.calculus.rewriting import rebuild
 from workbench.calculus.simplify import cancel, divisions, expand
 
 
@@ -184,11 +185,38 @@ def one_denominator(node: Expression) -> Expression:
 # sums of entries, traces, vec
 
 
+def numbers_outside(node: Expression) -> Expression:
+    """diag(2 u) as 2 diag(u), vec(2 A) as 2 vec(A)."""
+    coefficient, rest = split_coefficient(node.arguments[0])
+    if coefficient == 1 or rest.shape != node.arguments[0].shape:
+        return node
+    return multiply(number(coefficient), rebuild(node, (rest,)))
+
+
+def trace_of_square(node: Expression) -> Expression:
+    """tr(Xᵀ X) is ‖X‖²."""
+    factors = node.arguments[0].arguments
+    is_square = node.arguments[0].operation == "matmul" and len(factors) == 2
+    if is_square and factors[0] is transpose(factors[1]):
+        return total(power(factors[1], 2))
+    return node
+
+
+def vec_of_square(node: Expression) -> Expression:
+    """vec(X)ᵀ vec(X) is ‖X‖²."""
+    last = node.arguments[-1]
+    if last.operation == "vec" and node.arguments == (transpose(last), last):
+        return total(power(last.arguments[0], 2))
+    return node
+
+
 def inner_product(node: Expression) -> Expression:
     """sum(u ⊙ v) is uᵀ v, sum(Aᵀ ⊙ B) is tr(A B), sum(I ⊙ A) is tr A, ‖A ⊗ B‖² splits."""
     inner = node.arguments[0]
     if inner.operation == "power" and inner.data == Fraction(2):
         base = inner.arguments[0]
+        if base.operation == "transpose":
+            return total(power(base.arguments[0], 2))
         if inner.is_column:
             return matmul(transpose(base), base)
         if inner.shape[0] is ONE:

@@ -23,7 +23,11 @@ MOVES: dict[str, tuple[Move, ...]] = {
         product_forms.merged,
         product_forms.inner_products_in_front,
         product_forms.diagonals_applied,
+        product_forms.vec_of_square,
     ),
+    "trace": (product_forms.trace_of_square,),
+    "diag": (product_forms.numbers_outside,),
+    "vec": (product_forms.numbers_outside,),
     "multiply": (
         product_forms.numbers_in_front,
         product_forms.divisions_cancelled,

@@ -47,20 +47,24 @@ class ChainRule:
             refs.insert(0, by_entry)
         return self._stages(variable, consumers), refs
 
-    def citations(self, variable: Expression, consumers: Sequence[Equation]) -> list[int | None]:
-        """The steps that a gradient rests on."""
+    def citations(
+        self, variable: Expression, consumers: Sequence[Equation], *, by_entry: bool = False
+    ) -> list[int | None]:
+        """The steps that a gradient rests on; with `by_entry` derivatives of entries as well."""
         known, loss = self.working.id_of, self.system.loss
-        refs = [self._local_step(e, variable) for e in consumers]
+        refs = [self._local_step(e, variable, by_entry) for e in consumers]
         refs += [known.get(jacobian(loss, e.left)) for e in consumers]
         refs += [self.work.local.slope_id(e) for e in consumers]
         return refs + [known[e.left] for e in consumers if e.left is loss]
 
-    def _local_step(self, equation: Equation, variable: Expression) -> int | None:
+    def _local_step(self, equation: Equation, variable: Expression, by_entry: bool) -> int | None:
         """The step of a local derivative, as a matrix or by entries."""
+        found = self.working.id_of.get(jacobian(equation.left, variable))
+        if found is not None or not by_entry:
+            return found
         outer, inner = self.work.local.free_indices(equation.left, variable)
-        by_entry = jacobian(entry(equation.left, *outer), entry(variable, *inner))
-        known = self.working.id_of
-        return known.get(jacobian(equation.left, variable), known.get(by_entry))
+        left, right = entry(equation.left, *outer), entry(variable, *inner)
+        return self.working.id_of.get(jacobian(left, right))
 
     def _stages(self, variable: Expression, consumers: Sequence[Equation]) -> list[Stage]:
         uses = f"sum over {len(consumers)} uses, " if len(consumers) > 1 else ""

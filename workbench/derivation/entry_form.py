@@ -39,7 +39,7 @@ class EntryForm:
 
     def gradient(self, variable: Expression, consumers: Sequence[Equation]) -> Told:
         """The chain rule for one entry of the variable, then the matrix that has these entries."""
-        refs = self.chain_rule.citations(variable, consumers)
+        refs = self.chain_rule.citations(variable, consumers, by_entry=True)
         if variable.is_scalar and all(e.left.is_scalar for e in consumers):
             return self.chain_rule.gradient(variable, consumers)
         try:

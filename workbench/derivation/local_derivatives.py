@@ -68,10 +68,11 @@ class LocalDerivatives:
             function = node.data
             if not isinstance(function, Function) or function.formula is None:
                 continue
-            if _is_a_primitive(function):
-                continue
             argument = COLUMN_VARIABLE if function.columnwise else VARIABLE
             value = function(argument)
+            if _is_a_primitive(function):
+                self._known_derivative(function)
+                continue
             if value in self.working.id_of:
                 continue
             given = Stage(function.formula, "given", f"the formula of {function.name}")
@@ -82,6 +83,13 @@ class LocalDerivatives:
                 goal, stages = function.prime(argument), slope(function).stages
             if stages:
                 self.working.note(FUNCTIONS, goal, stages, [first.id])
+
+    def _known_derivative(self, function: Function) -> None:
+        """A primitive's derivative, which the rule table gives, in one line."""
+        goal = function.prime(VARIABLE)
+        if goal not in self.working.id_of:
+            known = slope(function).stages[-1].expression
+            self.working.note(FUNCTIONS, goal, [Stage(known, "known derivative")])
 
     def slope_id(self, equation: Equation) -> int | None:
         """The step that worked out the derivative of the equation's function."""

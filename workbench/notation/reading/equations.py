@@ -368,7 +368,7 @@ class Reading:
             declared = self.statements.declarations.get(name)
             self._refuse_glued(name, quantity.start)
             kind = declared.kind if declared is not None else Kind.INPUT
-            if declared is None and name in self.assumed:
+            if name in self.assumed and kind is Kind.INPUT:
                 kind = Kind.TARGET
             if name in defined:
                 kind = Kind.LOSS if name == defined[-1] else Kind.INTERMEDIATE
