@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
+from workbench.notation.dialect import ATOM, POWER, PRODUCT, SUM, Piece, split_name
 from workbench.notation.greek import GREEK
-from workbench.notation.render import ATOM, POWER, PRODUCT, SUM, Piece, Renderer, split_name
+from workbench.notation.render import Renderer
 
 _SPECIAL = {
     "ones": r"\mathbf{1}",

@@ -14,8 +14,9 @@ from html import escape
 
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
+from workbench.notation.dialect import ATOM, POWER, PRODUCT, SUM, Piece, split_name
 from workbench.notation.greek import GREEK
-from workbench.notation.render import ATOM, POWER, PRODUCT, SUM, Piece, Renderer, split_name
+from workbench.notation.render import Renderer
 
 Marks = Mapping[Expression | Function | str, str]
 """The class of each symbol, function (itself, not its derivative) and named size."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from workbench.calculus.expressions import Expression
 from workbench.derivation.steps import DERIVATIVES
+from workbench.notation.dialect import ATOM, PRODUCT, SUM, Piece
 from workbench.notation.latex import LatexRenderer
 from workbench.notation.mathml import MathMLRenderer
-from workbench.notation.render import ATOM, PRODUCT, SUM, Piece, Renderer
+from workbench.notation.render import Renderer
 from workbench.notation.text import TextRenderer
 from workbench.notation.values import cell_latex, cell_mathml, cell_text, figure
 

@@ -8,8 +8,9 @@ from fractions import Fraction
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import Function
+from workbench.notation.dialect import ATOM, POWER, PREFIX, PRODUCT, Piece, split_name
 from workbench.notation.greek import GREEK
-from workbench.notation.render import ATOM, POWER, PREFIX, PRODUCT, Piece, Renderer, split_name
+from workbench.notation.render import Renderer
 
 _SUBSCRIPTS = str.maketrans("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋")
 _SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
