@@ -72,8 +72,13 @@ class _Tidying:
     def __init__(self, like: Sequence[Expression]) -> None:
         self.done: dict[Expression, Expression] = {}
         self.on_the_way: set[Expression] = set()
-        self.given = {way.form for node in walk(*like) for way in (node, transpose(node))}
-        self.turned = _differences(like)
+        self.like = like
+        self.given = _sums_both_ways(like)
+        self.turned = {
+            opposite.form: way
+            for form, way in self.given.items()
+            if (opposite := negate(way)).form not in self.given
+        }
 
     def tidy(self, root: Expression) -> Expression:
         stack = [root]
@@ -102,7 +107,7 @@ class _Tidying:
         self.done.setdefault(current, current)
 
     def _moved(self, node: Expression) -> Expression:
-        if self.given and node.operation in ("matmul", "multiply"):
+        if self.like and node.operation in ("matmul", "multiply"):
             turned = self._as_given(node)
             if turned is not node:
                 return turned
@@ -137,14 +142,12 @@ class _Tidying:
         return signs == {True, False} and factor.form not in self.given
 
 
-def _differences(given: Sequence[Expression]) -> dict[int, Expression]:
-    """For each sum of which the negative was given, that one."""
+def _sums_both_ways(given: Sequence[Expression]) -> dict[int, Expression]:
+    """The sums that were given and their transposes, by their forms."""
     found: dict[int, Expression] = {}
-    sums = [node for node in walk(*given) if node.operation == "add"]
-    forms = {node.form for node in sums} | {transpose(node).form for node in sums}
-    for node in sums:
-        for way in (node, transpose(node)):
-            opposite = negate(way)
-            if way.operation == "add" and opposite.form not in forms:
-                found.setdefault(opposite.form, way)
+    for node in walk(*given):
+        if node.operation == "add":
+            for way in (node, transpose(node)):
+                if way.operation == "add":
+                    found.setdefault(way.form, way)
     return found
