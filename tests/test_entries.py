@@ -1,8 +1,11 @@
 """Entries and their derivatives, each held against numbers."""
 
+from time import perf_counter
+
 import numpy as np
 import pytest
 
+import workbench as wb
 from workbench.calculus.algebra import add, multiply
 from workbench.calculus.blocks import ZERO, block, hstack, vstack
 from workbench.calculus.dimensions import ONE, SCALAR, Dimension
@@ -168,3 +171,30 @@ def test_chains_are_recovered_as_products() -> None:
 def test_scalars_stay_scalars() -> None:
     c = symbol("c", Kind.PARAMETER, SCALAR)
     assert by_entries(multiply(c, c), ()) is multiply(c, c)
+
+
+def test_derivatives_of_too_many_terms_are_given_up_at_once() -> None:
+    source = """
+    input x : n, c : 1, C : n×n
+    parameter A : n×n
+    L = logdet((diag(x c) (A' C) (c A)) (diag(x c) (A' C) (c A))' + eye(n))
+    """
+    start = perf_counter()
+    assert not wb.derive(source, voice="entries").failed
+    assert perf_counter() - start < 5
+
+
+def test_sums_beside_each_other_that_share_a_name_are_split_apart() -> None:
+    part = matmul(hstack(A, ones((m, m))), vstack(transpose(S), A))
+    whole = add(matmul(ones((m, m)), part), matmul(part, S))
+    values, indices = values_of(whole), {"i": 1, "j": 2}
+    body = by_entries(whole, ("i", "j"), "rtuqab")
+    assert evaluate(body, values, SIZES, indices).item() == pytest.approx(
+        evaluate(whole, values, SIZES)[1, 2]
+    )
+
+
+def test_an_index_over_a_part_of_a_symbol_is_refused() -> None:
+    z = symbol("z", Kind.INPUT, (m + n, ONE))
+    with pytest.raises(InputError, match="over a part"):
+        by_entries(block(z, ZERO, m, ZERO, ONE), ("i",))

@@ -275,6 +275,19 @@ def test_what_float64_cannot_see_is_found() -> None:
     assert not check.passed
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "parameter x : m\ninput D : m×m\nL = sum(softplus(sign(softmax(x))) .* D x)",
+        "parameter W : m×n\nL = norm(sigmoid(max(W, 0)) .* W)^2",
+        "parameter x : n\nL = norm(elu(ones(n)) .* x)^2",
+    ],
+)
+def test_functions_of_what_does_not_move_are_proved(text: str) -> None:
+    """Branches and exponents of an argument that is the same for all directions."""
+    assert {check.tiers for check in _checks(verify(derive(wb.equations(text))))} == {EVERY}
+
+
 def test_a_relation_the_field_lacks_is_left_to_the_other_tiers() -> None:
     """log 2 + log 3 = log 6 and not log 7, but logarithms are atoms here."""
     derivation = derive(wb.network("2-3-2").system())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from workbench import api
 from workbench.calculus.algebra import add, multiply, subtract
 from workbench.calculus.blocks import block, hstack, vstack
 from workbench.calculus.dimensions import ONE, Dimension
@@ -29,10 +31,12 @@ from workbench.calculus.matrices import (
     vec,
 )
 from workbench.cli.prove import prove as command
+from workbench.core.checks.judgements import judgement_document
 from workbench.core.checks.refute import Judgement, Outcome, counterexample, exact_test, judge
 from workbench.core.evaluate import evaluate
 from workbench.derivation.proof import ENTRIES, prove
 from workbench.errors import InputError
+from workbench.notation.formats import as_text
 from workbench.notation.reading.equations import parse_identity
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry
@@ -330,3 +334,53 @@ def test_det_is_multiplicative_at_a_number() -> None:
     found = counterexample(det(add(S, R)), add(det(S), det(R)))
     assert found is not None
     assert found.sizes == {"n": 2}
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome"),
+    [
+        ("0 = 1", Outcome.REFUTED),
+        ("K(m, n) = K(n, m)", Outcome.REFUTED),
+        ("sqrt(8) = 2 sqrt(2)", Outcome.UNDECIDED),
+        ("sin(pi) = 0", Outcome.UNDECIDED),
+        ("pi = 355/113", Outcome.REFUTED),
+        ("tr(eye(n)) = n", Outcome.PROVED),
+        ("n = tr(eye(n))", Outcome.PROVED),
+        ("sum(ones(m, n)) = m n", Outcome.PROVED),
+        ("tr(K(n, n)) = n", Outcome.PROVED),
+        ("sum(ones(n)) = n^2", Outcome.REFUTED),
+        ("input n : 1\ntr(eye(n)) = n", Outcome.REFUTED),
+    ],
+)
+def test_identities_without_symbols_and_names_of_sizes(source: str, outcome: Outcome) -> None:
+    assert judged(source).outcome is outcome
+    assert api.prove(source).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("vec(u v') = kron(u, v)", "u"), ("diag(A) = A", "A"), ("tanh(B) = -tanh(-B)", "")],
+)
+def test_a_matrix_is_not_silently_a_number(source: str, name: str) -> None:
+    if name:
+        with pytest.raises(InputError, match=f"declare `input {name} : m×n`"):
+            api.prove(source)
+        source = f"input {name} : 1\n{source}"
+    told = as_text(judgement_document(api.prove(source)))
+    assert ("for every shape" in told) is (name == "" or "v : m" in told)
+    assert f"{name or 'B'} : {'1 (a number)' if name else 'm×n'}" in told
+
+
+def test_a_refuted_identity_does_not_hold() -> None:
+    told = as_text(judgement_document(api.prove("sqrt(x^2) = x")))
+    assert "it holds" not in told
+    assert "1 random draw modulo" in told
+
+
+@pytest.mark.parametrize(
+    "line", ["sum(A)^20 = sum(A)^20", "sum(A)^20 = sum(A')^20", "sum(A)^5 sum(A) = sum(A')^6"]
+)
+def test_high_powers_of_sums_are_proved_at_once(line: str) -> None:
+    start = perf_counter()
+    assert api.prove(f"input A : m×n\n{line}").outcome is Outcome.PROVED
+    assert perf_counter() - start < 5

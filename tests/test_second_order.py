@@ -130,7 +130,6 @@ def test_every_parameter_gets_its_hessian_and_other_orders_are_refused() -> None
     ],
     ids=["a product of stacks, by entries", "a part of a stack by a scalar"],
 )
-@pytest.mark.xfail(strict=True, reason="entries of stacks")
 def test_hessians_of_stacks(source: str, variable: str) -> None:
     last(source, variable)
 

@@ -308,22 +308,8 @@ ONCE_WRONG: dict[str, tuple[str, str]] = {
         "parameter W : m×n, w : n\nh = kron(w', eye(m)) vec(W)\nL = h' h",
         "kronecker",
     ),
-}
-STILL_WRONG: dict[str, tuple[str, str]] = {
-    "a function of a row as a factor: devec of m×n to m×n": (
-        "parameter W : m×n, y : m\nh = sigmoid(y') W ones(n)\nL = h^2",
-        "kronecker",
-    ),
     "a formula with branches at a constant: AxisError": (
         "parameter x : n\nh = elu(ones(n)) .* x\nL = norm(h)^2",
-        "elementwise",
-    ),
-    "row sums times a column: diag needs a column": (
-        "parameter W : m×n, y : m\nh = y .* (W ones(n))\nL = norm(h)^2",
-        "elementwise",
-    ),
-    "row sums divided by a column: shapes differ": (
-        "parameter A : n×n, w : n\nh = A ones(n) ./ (1 + w.^4)\nL = norm(h)^2",
         "elementwise",
     ),
     "exponentials within a branch modulo a prime: arrays of two shapes, ValueError": (
@@ -332,8 +318,22 @@ STILL_WRONG: dict[str, tuple[str, str]] = {
         "L = norm(h2)^2 + norm(h3)^2 + norm(h4)^2",
         "elementwise",
     ),
+    "a function of a row as a factor: devec of m×n to m×n": (
+        "parameter W : m×n, y : m\nh = sigmoid(y') W ones(n)\nL = h^2",
+        "kronecker",
+    ),
     "a part of a stack by entries: IndexError": (
         "parameter W : m×n\nh = tanh([W'; W'])[1:n, :]\nL = norm(h)^2",
+        "elementwise",
+    ),
+}
+STILL_WRONG: dict[str, tuple[str, str]] = {
+    "row sums times a column: diag needs a column": (
+        "parameter W : m×n, y : m\nh = y .* (W ones(n))\nL = norm(h)^2",
+        "elementwise",
+    ),
+    "row sums divided by a column: shapes differ": (
+        "parameter A : n×n, w : n\nh = A ones(n) ./ (1 + w.^4)\nL = norm(h)^2",
         "elementwise",
     ),
 }

@@ -23,7 +23,9 @@ from workbench.core.gradcheck import Verdict, gradcheck
 from workbench.core.program import Program
 from workbench.derivation.differentiate import derive
 from workbench.derivation.network import PREDICTION, TARGET, LossFunction, Network
-from workbench.derivation.steps import ELEMENTWISE, Derivation
+from workbench.derivation.second_order import second_order
+from workbench.derivation.steps import ELEMENTWISE, Derivation, Tier
+from workbench.errors import InputError
 from workbench.notation.reading.formulas import parse_formula
 from workbench.plugins.registry import load_registry
 
@@ -232,3 +234,77 @@ def test_a_loss_without_a_target_is_checked() -> None:
     network = _with_loss(wb.network("2-3-2"), "sum(a^2)")
     assert {verdict.verdict for verdict in _gradcheck(network)} == {"pass"}
     assert not any(derivation.failed for derivation in _forms(network))
+
+
+# Sizes that are numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input x : 784\nparameter W : 30×784\nL = norm(tanh(W x))^2",
+        "parameter A : 40×40\nL = logdet(A)",
+        "parameter A : 100×50\nL = norm(A)^2",
+        "parameter A : 300×300\nL = logdet(A A')",
+        "parameter A : 100×30, B : 250×30\ninput y : 350\nL = norm(y' tanh([A; B]))^2",
+        "parameter A : 20×50\nh = vec(A)\nL = h' tanh(h)",
+        "parameter x : 1000000000\nL = sum(x)",
+        "parameter x : n n n n n n n n n\nL = sum(x)",
+    ],
+)
+def test_large_sizes_are_checked_at_small_ones(text: str) -> None:
+    derivation = verify(derive(wb.equations(text)))
+    assert not derivation.failed
+    for step in derivation.results:
+        assert step.check is not None
+        assert Tier.EXACT in step.check.tiers
+        assert max(size for sizes in step.check.sizes for size in sizes.values()) < 8
+
+
+def test_what_holds_at_its_own_size_only_is_checked_there() -> None:
+    """The derivative of x − x̄ loses its trace only as 𝟏ᵀ𝟏 is the 784 that was divided by."""
+    text = "parameter x : 784\nL = sum((x - sum(x)/784 * ones(784)).^2)"
+    derivation = verify(derive(wb.equations(text)))
+    assert not derivation.failed
+    assert not _unchecked(derivation)
+
+
+def test_a_wrong_line_at_a_large_size_is_found_or_refused() -> None:
+    derivation = derive(wb.equations("parameter A : 300×30\nL = norm(tanh(A))^2"))
+    step = derivation.results[0]
+    wrong = replace(step.stages[-1], expression=multiply(number(2), step.result))
+    steps = [replace(step, stages=(wrong,)) if s is step else s for s in derivation.steps]
+    with pytest.raises(InputError, match="use a name for the size"):
+        verify(derivation.with_steps(steps))
+
+
+def test_sizes_that_are_too_large_whatever_is_drawn_are_refused() -> None:
+    factors = " ".join(["n"] * 24)
+    with pytest.raises(InputError, match="too large to check"):
+        verify(derive(wb.equations(f"parameter x : {factors}\nL = sum(x)")))
+
+
+# What floating point and symmetry once got wrong
+
+
+@pytest.mark.parametrize("formula", ["x^100 x^100", "x^99 x", "x^(-90) x^(-90)"])
+def test_high_powers_are_no_mistakes(formula: str) -> None:
+    for factor in 1, 2:
+        derivation = derive(wb.equations(f"parameter x\nL = {formula}"))
+        step = derivation.results[0]
+        result = multiply(number(factor), step.result)
+        stage = replace(step.stages[-1], expression=result)
+        steps = [replace(step, stages=(stage,)) if s is step else s for s in derivation.steps]
+        assert bool(verify(derivation.with_steps(steps)).failed) == (factor == 2)
+
+
+@pytest.mark.parametrize("formula", ["tr(X A X)", "tr(X A X A X)", "logdet(X) + tr(X A)^2"])
+def test_a_hessian_by_a_symmetric_matrix_is_a_form_of_symmetric_changes(formula: str) -> None:
+    text = f"parameter X : n×n symmetric\ninput A : n×n\nL = {formula}"
+    derivation = second_order(derive(wb.equations(text)))
+    assert not verify(derivation).failed
+    last = derivation.steps[-1]
+    wrong = replace(last.stages[-1], expression=multiply(number(2), last.result))
+    changed = replace(last, stages=(*last.stages[:-1], wrong))
+    (failed,) = verify(derivation.with_steps([*derivation.steps[:-1], changed])).failed
+    assert failed.id == last.id

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.calculus.expressions import Expression, Kind, symbols_of, walk
+from workbench.calculus.expressions import Expression, Kind, length, symbols_of, walk
 from workbench.calculus.functions import Function
+from workbench.core.checks.small_sizes import MOST_NUMBERS, cost, require_affordable
 from workbench.core.evaluate import Array, evaluate
 from workbench.derivation.system import Equation, System
 
@@ -44,7 +45,15 @@ class Point:
 
 
 def draw_point(system: System, sizes: Mapping[str, int], random: np.random.Generator) -> Point:
-    """A random point, defined throughout if one was found."""
+    """A random point, defined throughout if one was found.
+
+    Raises
+    ------
+    InputError
+        If the sizes are too large.
+    """
+    nodes = walk(*system.symbols, *(equation.right for equation in system.equations))
+    require_affordable(max(length(node).size(sizes) for node in nodes))
     for scale in TARGET_SCALES:
         point = _Drawing(system, sizes, random).point(scale)
         if point.is_defined:
@@ -58,13 +67,17 @@ def shape_of(node: Expression, sizes: Mapping[str, int]) -> tuple[int, int]:
 
 
 def distinct_sizes(system: System, random: np.random.Generator) -> dict[str, int]:
-    """A size for each dimension, different from those it meets within a few equations."""
+    """A size for each dimension, different from those it meets within a few equations.
+
+    All are 2 where the distinct ones would cost too much: sum(x) of n·n·n·n·n·n.
+    """
     names: dict[str, None] = {}
     for symbol in system.symbols:
         for dimension in symbol.shape:
             names.update(dict.fromkeys(dimension.names))
     pool = random.permutation(np.array(SMALLEST_SIZES))
-    return {name: int(pool[place % len(pool)]) for place, name in enumerate(names)}
+    sizes = {name: int(pool[place % len(pool)]) for place, name in enumerate(names)}
+    return sizes if cost(system, sizes) <= MOST_NUMBERS else dict.fromkeys(names, SMALLEST_SIZES[0])
 
 
 @dataclass
@@ -93,7 +106,10 @@ class _Drawing:
 
     def _parameter(self, symbol: Expression, scale: float, offset: float) -> Array:
         """A weight of variance 1/fan-in; only what is added on its own takes the offset."""
-        equation = self.system.consumers(symbol)[0]
+        consumers = self.system.consumers(symbol)
+        if not consumers:
+            return self._normal(symbol) * scale + offset
+        equation = consumers[0]
         terms = equation.right.arguments if equation.right.operation == "add" else ()
         fan_in = len(terms) if symbol.is_scalar else symbol.shape[1].size(self.sizes)
         is_added = any(symbols_of(term) == (symbol,) for term in terms)

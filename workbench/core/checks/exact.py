@@ -23,6 +23,7 @@ from workbench.core.checks.degrees import DRAWN, Degree, SystemDegrees, degree
 from workbench.core.checks.draws import SMALLEST_SIZES
 from workbench.core.checks.residue_points import SystemPoint, VariablePoint
 from workbench.core.checks.residues import PRIMES, SLOT, Atoms, Inapplicable, Residues
+from workbench.core.checks.small_sizes import cost
 from workbench.core.checks.truth import (
     Pair,
     Truth,
@@ -43,6 +44,8 @@ MOST_ATTEMPTS = 8
 """At a point where all roots in a function's derivative exist."""
 MOST_ENTRIES = 40_000
 """Of all local Jacobians together; larger systems are left to floating point."""
+MOST_COST = 1_000_000
+"""In one array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class ExactTier:
     @cached_property
     def truth(self) -> Truth | None:
         """The truth modulo the first prime; None where the field has no value for the system."""
-        if jacobian_entries(self.system, self.sizes) > MOST_ENTRIES:
+        is_large = jacobian_entries(self.system, self.sizes) > MOST_ENTRIES
+        if is_large or cost(self.system, self.sizes) > MOST_COST:
             return None
         try:
             self.point = SystemPoint(self.system, self.sizes, self.seed)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.calculus.dimensions import Dimension
-from workbench.calculus.expressions import Expression, constant, make, number, size
+from workbench.calculus.expressions import (
+    Expression,
+    constant,
+    describe,
+    make,
+    number,
+    size,
+    symbols_of,
+    walk,
+)
 from workbench.core.checks.refute import Counterexample, Judgement, Outcome, as_number
 from workbench.core.checks.residues import PRIMES
 from workbench.core.evaluate import Array
@@ -62,6 +71,8 @@ def _notes(judgement: Judgement) -> list[Sentence]:
     notes: list[Sentence] = [(judgement.left, " = ", judgement.right, ". ", *_verdict(judgement))]
     if judgement.left is judgement.right:
         notes.append(("The laws of matrices give both sides the same form as they are read.",))
+    if symbols := symbols_of(judgement.left, judgement.right):
+        notes.append(tuple(_shapes(symbols)))
     for symbol, meaning in judgement.given.items():
         notes.append((symbol, " stands for the commutation matrix ", meaning, "."))
     return notes
@@ -70,7 +81,7 @@ def _notes(judgement: Judgement) -> list[Sentence]:
 def _verdict(judgement: Judgement) -> Sentence:
     match judgement.outcome:
         case Outcome.PROVED:
-            return ("Proved for every shape, wherever both sides are defined.",)
+            return (f"Proved{_reach(judgement)}, wherever both sides are defined.",)
         case Outcome.REFUTED if judgement.counterexample is None:
             return ("Refuted: the sides differ modulo a prime. No small example was found.",)
         case Outcome.REFUTED:
@@ -78,12 +89,44 @@ def _verdict(judgement: Judgement) -> Sentence:
     return ("Undecided: no proof by entries was found, and no numbers for which the sides differ.",)
 
 
+def _reach(judgement: Judgement) -> str:
+    """For which shapes a proof is: there is only one where no size has a name."""
+    symbols = symbols_of(judgement.left, judgement.right)
+    if any(
+        dimension.names
+        for node in walk(judgement.left, judgement.right)
+        for dimension in node.shape
+    ):
+        return " for every shape"
+    if not symbols:
+        return ""
+    return " for numbers" if all(s.is_scalar for s in symbols) else " for these shapes"
+
+
+def _shapes(symbols: Sequence[Expression]) -> Iterator[str | Expression]:
+    """What was taken for a matrix, a column or a number."""
+    for symbol in symbols:
+        yield "Here " if symbol is symbols[0] else ", "
+        yield from (symbol, " : ", _shape(symbol))
+    yield "."
+
+
+def _shape(symbol: Expression) -> str:
+    if symbol.is_scalar:
+        return "1 (a number)"
+    return describe(symbol.shape)
+
+
 def _closing(judgement: Judgement) -> Sentence:
     test = judgement.test
     at: list[str | Expression] = []
     for sizes in test.sizes:
         at += [", " if at else " at sizes " if sizes else "", *_sizes(sizes)]
-    count = f"{len(test.sizes)} random draws modulo the prime {PRIMES[0]}"
+    draws = "1 random draw" if len(test.sizes) == 1 else f"{len(test.sizes)} random draws"
+    count = f"{draws} modulo the prime {PRIMES[0]}"
+    if test.holds and judgement.counterexample is not None:
+        agree = f"Exact test: modulo a prime, where a root has no sign, the sides agree at {count}"
+        return (agree, *at, ". They differ on another branch, as the numbers above show.")
     if test.holds:
         words = (f"Exact test: it holds at {count}", *at)
         bound = f"; at each of these sizes the probability of an error is below {test.bound:.0e}"

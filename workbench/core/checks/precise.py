@@ -18,6 +18,7 @@ from workbench.calculus.expressions import Expression
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
 from workbench.core.checks.distances import Draw
 from workbench.core.checks.objects import ObjectEvaluation
+from workbench.core.checks.small_sizes import cost
 from workbench.core.checks.truth import Truth
 from workbench.core.evaluate import Array, Environment, Indices, Leaf
 from workbench.derivation.steps import Derivation, Step
@@ -27,6 +28,8 @@ DIGITS = (50, 110, 170)
 """The precisions that a difference is looked at with; the last where the first is 0 by luck."""
 MOST_ENTRIES = 20_000
 """Of all local Jacobians together; larger systems are left to float64."""
+MOST_COST = 200_000
+"""In one array."""
 FALL = 1e-30
 """How far a difference must fall with the second precision to be rounding."""
 
@@ -43,7 +46,8 @@ class PreciseTier:
 
         An assumption about the targets holds in float64 alone.
         """
-        is_large = draw.truth.entries > MOST_ENTRIES
+        system = self.derivation.system
+        is_large = draw.truth.entries > MOST_ENTRIES or cost(system, draw.sizes) > MOST_COST
         if is_large or any(stage.rule == "assumption" for stage in step.stages):
             return None
         try:
@@ -143,6 +147,16 @@ _real = np.frompyfunc(lambda a: a.real, 1, 1)
 _imaginary = np.frompyfunc(lambda a: a.imag, 1, 1)
 
 
+def _whole_power(base: Array, exponent: int) -> Array:
+    """By squaring: a logarithm, which mpmath takes for large exponents, loses the complex step."""
+    found, square, left = base**0, base, abs(exponent)
+    while left:
+        found = found * square if left % 2 else found
+        left //= 2
+        square = square * square if left else square
+    return np.asarray(found if exponent >= 0 else 1 / found, dtype=object)
+
+
 class _Evaluation(ObjectEvaluation):
     """An evaluation with mpmath's numbers; undefined values are nan, as in float64."""
 
@@ -175,7 +189,7 @@ class _Evaluation(ObjectEvaluation):
 
     def _power(self, base: Array, exponent: Fraction) -> Array:
         if exponent.denominator == 1:
-            return np.asarray(base**exponent.numerator, dtype=object)
+            return _whole_power(base, exponent.numerator)
         precise = self._number(exponent)
         return self._mapped(lambda a: a**precise if a.real >= 0 else self.context.nan, base)
 

@@ -242,8 +242,10 @@ def _largest(left: Expression, right: Expression, sizes: Sizes) -> int:
 
 
 def _names(*sides: Expression) -> tuple[str, ...]:
-    found = {name for node in walk(*sides) for dimension in node.shape for name in dimension.names}
-    return tuple(sorted(found))
+    nodes = list(walk(*sides))
+    written = [node.data for node in nodes if isinstance(node.data, Dimension)]
+    dimensions = [*written, *(dimension for node in nodes for dimension in node.shape)]
+    return tuple(sorted({name for dimension in dimensions for name in dimension.names}))
 
 
 def _test_sizes(names: Sequence[str]) -> Iterator[Sizes]:
@@ -293,15 +295,17 @@ def _at_size(left: Expression, right: Expression, sizes: Sizes, seed: int) -> Co
     symbols = symbols_of(left, right)
     shapes = [shape_of(symbol, sizes) for symbol in symbols]
     count = sum(rows * columns for rows, columns in shapes)
-    points = np.array(list(islice(_small_points(count), MOST_CANDIDATES)), dtype=float)
-    random = np.random.default_rng(seed)
-    drawn = random.integers(-LARGEST_ENTRY, LARGEST_ENTRY + 1, (MOST_CANDIDATES // 10, count))
-    points = np.concatenate([points.reshape(-1, count), drawn])
+    points = np.zeros((1, 0))
+    if count:
+        small = np.array(list(islice(_small_points(count), MOST_CANDIDATES)), dtype=float)
+        random = np.random.default_rng(seed)
+        drawn = random.integers(-LARGEST_ENTRY, LARGEST_ENTRY + 1, (MOST_CANDIDATES // 10, count))
+        points = np.concatenate([small, drawn])
     values: dict[Expression, Array] = {}
     start = 0
     for symbol, (rows, columns) in zip(symbols, shapes, strict=True):
         part = points[:, start : start + rows * columns]
-        values[symbol] = part.reshape(-1, rows, columns)
+        values[symbol] = part.reshape(len(points), rows, columns)
         start += rows * columns
     keep = _regular(left, right, values, sizes, len(points))
     values = {symbol: value[keep] for symbol, value in values.items()}

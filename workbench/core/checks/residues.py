@@ -23,7 +23,7 @@ from fractions import Fraction
 from functools import cache, partial
 from math import factorial
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -200,7 +200,7 @@ class Residues(ObjectEvaluation):
             (series >> place * SLOT & MASK) * factorial(place) % self.prime
             for place in range(order + 1)
         ]
-        return [np.broadcast_to(part, argument.shape) for part in parts]
+        return [_spread(part, argument) for part in parts]
 
     # numbers
 
@@ -305,7 +305,7 @@ class Residues(ObjectEvaluation):
         exponents = self.plain(node, argument, self.level + 1)
         base = self.levels.atoms.generator(self.level)
         powers = np.frompyfunc(lambda exponent: pow(base, exponent, self.prime), 1, 1)(exponents)
-        return np.broadcast_to(np.asarray(powers, dtype=object), argument.shape)
+        return _spread(np.asarray(powers, dtype=object), argument)
 
     def _by_columns(self, function: Function, node: Expression, argument: Array) -> Array:
         """Each column on its own: the columns become a leading axis."""
@@ -325,12 +325,21 @@ def _plain(argument: Array) -> Array:
     return plain[:1] if is_repeated else plain
 
 
+def _spread(value: Array, argument: Array) -> Array:
+    """A value of a function at least of its argument's shape.
+
+    It may vary along a leading axis along which the argument is the same: branches and exponents
+    are worked out from the whole of what the function is applied to, not from the argument.
+    """
+    return np.broadcast_to(value, np.broadcast_shapes(value.shape, argument.shape))
+
+
 def _no_leaf(node: Expression, indices: Indices) -> Array:
     raise Inapplicable(f"{node!r} in an exponent")
 
 
 def _columns(value: Array) -> Array:
-    return np.swapaxes(value, -1, -2)[..., None]
+    return np.swapaxes(np.atleast_2d(value), -1, -2)[..., None]
 
 
 class _FormulaLevels:
@@ -345,6 +354,6 @@ class _FormulaLevels:
         return {VARIABLE: value, COLUMN_VARIABLE: _columns(value)}
 
     def real(self, node: Expression, indices: Indices) -> Array:
-        value: Any = self.outer.branch(self.node)
+        value = np.atleast_2d(self.outer.branch(self.node))
         bound = {VARIABLE: value, COLUMN_VARIABLE: _columns(value)}
         return evaluate(node, bound, {COLUMN_SIZE.names[0]: value.shape[-2]})
