@@ -363,12 +363,16 @@ def test_identities_without_symbols_and_names_of_sizes(source: str, outcome: Out
 )
 def test_a_matrix_is_not_silently_a_number(source: str, name: str) -> None:
     if name:
-        with pytest.raises(InputError, match=f"declare `input {name} : m×n`"):
+        with pytest.raises(InputError, match=f"declare `input {name} : "):
             api.prove(source)
         source = f"input {name} : 1\n{source}"
     told = as_text(judgement_document(api.prove(source)))
     assert ("for every shape" in told) is (name == "" or "v : m" in told)
     assert f"{name or 'B'} : {'1 (a number)' if name else 'm×n'}" in told
+
+
+def test_there_is_one_point_without_symbols() -> None:
+    assert counterexample(number(0), number(1)) is not None
 
 
 def test_a_refuted_identity_does_not_hold() -> None:

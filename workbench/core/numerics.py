@@ -7,14 +7,16 @@ Each rewriting is an identity of real numbers. A program that uses one says so b
   |u| + log(1 + e^(−2|u|)) − log 2.
 - eᵘ / Σ eᵘ and log Σ eᵘ overflow; with u − max u in place of u they do not
   (Higham and Blanchard, "Accurately computing the log-sum-exp and softmax functions", 2021).
+- e^x over a sum that has a name is ∞/∞ as well: what overflows is put in where it is used.
 - log σ(z) and log(1 − σ(z)) lose everything once σ(z) rounds to 0 or 1; written out they do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from workbench.calculus.algebra import (
     add,
@@ -32,25 +34,37 @@ from workbench.calculus.expressions import (
     make,
     number,
     ones,
-    symbols_of,
     transform,
+    walk,
 )
 from workbench.calculus.functions import ABS, COSH, EXP, LOG, SINH, TANH, Function
 from workbench.calculus.matrices import matmul
+from workbench.calculus.pullbacks import gradients
 from workbench.calculus.rewriting import rebuild, substitute
-from workbench.calculus.simplify import divisions, expand
+from workbench.calculus.simplify import expand
+from workbench.calculus.tidy import tidy
+from workbench.core.overflow import is_positive, is_safe, reaches_exponential
 from workbench.derivation.system import Equation
 
 LOG_ONE_PLUS_EXP = Function("log_one_plus_exp", symbol="log1pexp")
 """u ↦ log(1 + eᵘ), computed without overflow."""
 
+LARGEST_LOSS = 500
+"""A loss of more nodes is not derived anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An equation to compute, and the form in which it is computed."""
+    """An equation to compute, and the form in which it is computed.
+
+    Attributes
+    ----------
+    is_safe : whether no exponential in that form can overflow or divide by what rounds to 0.
+    """
 
     equation: Equation
     computed: Expression
+    is_safe: bool = True
 
     @property
     def is_rewritten(self) -> bool:
@@ -59,16 +73,125 @@ class Line:
 
 
 def stable_lines(equations: Sequence[Equation]) -> tuple[Line, ...]:
-    """Each equation with the form in which floating point should compute it."""
-    definitions = {e.left: e.right for e in equations}
-    return tuple(Line(e, _stable(e.right, definitions)) for e in equations)
+    """Each equation with the form in which floating point should compute it.
+
+    The right side itself where it is safe; else with what it is made of put in, e^x for a part
+    that is called e; else, for a derivative, derived anew from the loss in its stable form.
+    """
+    found = _Definitions()
+    lines = []
+    for equation in equations:
+        safe = (c for c, formula in _candidates(equation, found) if found.is_safe(formula))
+        computed = next(safe, None)
+        right = equation.right if computed is None else computed
+        if computed is None:
+            right = _stable(equation.right, found)
+            found.overflowing.add(equation.left)
+        lines.append(Line(equation, right, computed is not None))
+        found.take(equation)
+    return tuple(lines)
 
 
-def _stable(right: Expression, definitions: dict[Expression, Expression]) -> Expression:
-    written_out = _logarithms_written_out(right, definitions)
+class _Definitions:
+    """The equations so far.
+
+    Attributes
+    ----------
+    of : the right side of each symbol.
+    exponential : the symbols that are made of exponentials.
+    overflowing : the symbols whose own computation may overflow.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[Expression, Expression] = {}
+        self.exponential: set[Expression] = set()
+        self.overflowing: set[Expression] = set()
+        self._opened: dict[Expression, Expression] = {}
+        self._inlined: dict[Expression, Expression] = {}
+
+    def take(self, equation: Equation) -> None:
+        """Learn one equation."""
+        self.of[equation.left] = equation.right
+        if reaches_exponential(equation.right, self.exponential):
+            self.exponential.add(equation.left)
+
+    def is_safe(self, expression: Expression) -> bool:
+        """Whether an expression of these symbols can be computed without overflow."""
+        return is_safe(expression, self.overflowing, self.exponential)
+
+    def opened(self, expression: Expression) -> Expression:
+        """An expression with the exponentials put in that its symbols are made of."""
+        return _put_in(expression, self.of, self.exponential, self._opened)
+
+    def inlined(self, expression: Expression) -> Expression:
+        """An expression with every symbol put in that has a definition."""
+        return _put_in(expression, self.of, self.of, self._inlined)
+
+    def named(self, expression: Expression) -> Expression:
+        """The opposite: names for what they stand for, unless that may overflow."""
+        names = {
+            self._inlined[symbol]: symbol
+            for symbol in self.of
+            if symbol in self._inlined and symbol not in self.exponential
+        }
+        return substitute(expression, names)
+
+
+def _put_in(
+    expression: Expression,
+    definitions: dict[Expression, Expression],
+    wanted: Collection[Expression],
+    known: dict[Expression, Expression],
+) -> Expression:
+    """Put in the definitions of the wanted symbols, and of those that these are made of."""
+    for symbol in definitions:
+        if symbol in wanted and symbol not in known:
+            known[symbol] = substitute(definitions[symbol], known)
+    return substitute(expression, known)
+
+
+def _candidates(equation: Equation, found: _Definitions) -> Iterator[tuple[Expression, Expression]]:
+    """Forms of a right side, the plainest first, each with the formula by which it is judged."""
+    right, left = equation.right, equation.left
+    plain = _stable(right, found)
+    yield plain, plain
+    opened = _functions_written_out(found.opened(right))
+    if opened is not right:
+        stable = _stable(opened, found)
+        yield (plain if stable is opened else stable), stable
+    if left.operation != "jacobian" or not isinstance(left.data, tuple):
+        return
+    loss, variable = left.data
+    if loss not in found.of or not loss.is_scalar:
+        return
+    root = found.inlined(found.of[loss])
+    if len(list(islice(walk(root), LARGEST_LOSS))) == LARGEST_LOSS:
+        return
+    written_out = _functions_written_out(_logarithms_written_out(root, found))
+    (gradient,) = gradients(written_out, [variable], number(1))
+    if not any(isinstance(n.data, Function) and n.data.order for n in walk(gradient)):
+        stable = _stable(tidy(found.named(gradient)), found)
+        yield stable, stable
+
+
+def _stable(right: Expression, found: _Definitions) -> Expression:
+    written_out = _logarithms_written_out(right, found)
     rewritten = _without_overflow(_applications_written_out(written_out))
     plain = _applications_written_out(right)
     return right if rewritten is plain else rewritten
+
+
+def _functions_written_out(expression: Expression) -> Expression:
+    """Put in the formula of every function made of exponentials."""
+
+    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+        node = node if arguments == node.arguments else rebuild(node, arguments)
+        function = node.data
+        if not isinstance(function, Function) or function.formula is None or function.order:
+            return node
+        return function.at(node.arguments[0]) if reaches_exponential(node, ()) else node
+
+    return transform(expression, rule)
 
 
 def _applications_written_out(expression: Expression) -> Expression:
@@ -186,32 +309,20 @@ def _shift(exponent: Expression) -> tuple[Expression, Expression]:
     return largest, subtract(exponent, matmul(ones((exponent.shape[0], ONE)), largest))
 
 
-def _logarithms_written_out(
-    right: Expression, definitions: dict[Expression, Expression]
-) -> Expression:
+def _logarithms_written_out(right: Expression, found: _Definitions) -> Expression:
     """Replace log of an activation's value by the logarithm of its formula, multiplied out."""
 
     def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
         node = node if arguments == node.arguments else rebuild(node, arguments)
         if node.operation != "apply" or node.data != LOG:
             return node
-        values = {
-            symbol: _formula_value(definitions[symbol])
-            for symbol in symbols_of(node)
-            if symbol in definitions
-        }
-        inner = substitute(node.arguments[0], values)
+        inner = _functions_written_out(found.opened(node.arguments[0]))
         written_out = _logarithm(inner)
-        return node if inner is node.arguments[0] or divisions(written_out) else written_out
+        computed = _without_overflow(written_out)
+        is_better = computed is not LOG(inner) and is_safe(computed, (), found.exponential)
+        return written_out if is_better else node
 
     return transform(right, rule)
-
-
-def _formula_value(definition: Expression) -> Expression:
-    function = definition.data
-    if isinstance(function, Function) and function.formula is not None:
-        return function.at(definition.arguments[0])
-    return definition
 
 
 def _logarithm(expression: Expression) -> Expression:
@@ -219,11 +330,11 @@ def _logarithm(expression: Expression) -> Expression:
     expression = _stable_ratio(expression)
     match expression.operation:
         case "multiply":
-            positive = [factor for factor in expression.arguments if _is_positive(factor)]
-            rest = [factor for factor in expression.arguments if not _is_positive(factor)]
+            positive = [factor for factor in expression.arguments if is_positive(factor)]
+            rest = [factor for factor in expression.arguments if not is_positive(factor)]
             logarithms = [_logarithm(factor) for factor in positive]
             return add(*logarithms, *([LOG(multiply(*rest))] if rest else []))
-        case "power" if isinstance(expression.data, Fraction) and _is_positive(expression):
+        case "power" if isinstance(expression.data, Fraction) and is_positive(expression):
             return scaled(expression.data, _logarithm(expression.arguments[0]))
         case "apply" if expression.data == EXP:
             return expression.arguments[0]
@@ -235,22 +346,6 @@ def _logarithm(expression: Expression) -> Expression:
             if fraction.operation != "add":
                 return _logarithm(fraction)
     return LOG(expression)
-
-
-def _is_positive(expression: Expression) -> bool:
-    """Whether an expression is known to be above zero: exponentials, and what is made of them."""
-    if expression.number is not None:
-        return expression.number > 0
-    match expression.operation:
-        case "size" | "constant" | "ones":
-            return True
-        case "apply":
-            function = expression.data
-            assert isinstance(function, Function)
-            return function in (EXP, COSH)
-        case "add" | "multiply" | "matmul" | "sum" | "power":
-            return all(_is_positive(argument) for argument in expression.arguments)
-    return False
 
 
 def _over_one_denominator(expression: Expression) -> Expression:

@@ -41,6 +41,9 @@ __all__ = [
     "uses",
 ]
 
+LONGEST = 20_000
+"""Derivatives by entries of more numbers, at sizes of four, are given up."""
+
 
 def by_entries(expression: Expression, indices: Indices, fresh: str = "klmn") -> Expression:
     """An entry of an expression in terms of entries of its symbols.
@@ -100,7 +103,8 @@ def differentiate_entry(
     Raises
     ------
     InputError
-        If an entry of something else depends on `by`.
+        If an entry of something else depends on `by`, or the sums are too many and too deep to be
+        read.
 
     >>> from workbench.calculus.dimensions import Dimension
     >>> from workbench.calculus.expressions import Kind, symbol
@@ -110,11 +114,29 @@ def differentiate_entry(
     >>> differentiate_entry(body, W, ("i", "j")) is multiply(delta("k", "i"), entry(x, "j"))
     True
     """
+    found = _differentiated(expression, by, indices, contract)
+    if _length(found) > LONGEST:
+        raise InputError(f"the derivative by entries adds up more than {LONGEST} numbers")
+    return found
+
+
+def _length(expression: Expression) -> int:
+    """How many numbers an expression by entries is, where every sum is over four of them."""
+    lengths: dict[Expression, int] = {}
+    for node in walk(expression):
+        below = sum(lengths[argument] for argument in node.arguments)
+        lengths[node] = 4 * below if node.operation == "index_sum" else below + 1
+    return lengths[expression]
+
+
+def _differentiated(
+    expression: Expression, by: Expression, indices: Indices, contract: bool
+) -> Expression:
     summed = index_sum if contract else plain_sum
     if expression.operation == "index_sum":
         (body,) = expression.arguments
         index, dimension = bound_of(expression.data)
-        inner = differentiate_entry(body, by, indices, contract=contract)
+        inner = _differentiated(body, by, indices, contract)
         return summed(index, dimension, inner)
     leaves = [node for node in walk(expression) if _is_moved(node, by)]
     parts = []
@@ -125,14 +147,14 @@ def differentiate_entry(
             hits = [delta(a, b) for a, b in zip(indices_of(leaf), indices, strict=True)]
             parts.append(multiply(*hits, partial))
         elif leaf.operation == "index_sum":
-            inner = differentiate_entry(leaf, by, indices, contract=contract)
+            inner = _differentiated(leaf, by, indices, contract)
             parts.append(multiply(partial, inner))
         else:
             used = names_of(expression) | set(indices)
             letters = [letter for letter in "abcdefghpqruvw" if letter not in used]
             matrix, body = _through_inverse(leaf, letters[0], letters[1])
             change = by_entries(matrix, (letters[0], letters[1]), "".join(letters[2:]))
-            inner = multiply(body, differentiate_entry(change, by, indices, contract=contract))
+            inner = multiply(body, _differentiated(change, by, indices, contract))
             for letter in letters[1::-1]:
                 inner = summed(letter, matrix.shape[0], inner)
             parts.append(multiply(partial, inner))
@@ -204,7 +226,10 @@ def recover(body: Expression, row: str, column: str, shape: Shape) -> Expression
 def _matrix_of(factor: Expression, indices: Indices) -> Expression | None:
     """An elementwise expression of entries, or a sum over a chain of them, in matrices."""
     if factor.operation == "index_sum":
-        return _chain(factor, indices)
+        found = _chain(factor, indices)
+        if found is not None and len(indices) == 1 and not found.is_column:
+            return matmul(found, ones((found.shape[1], ONE)))
+        return found
     bindings: dict[Expression, Expression] = {}
     for node in walk(factor):
         if node.operation == "entry":

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
+from operator import add, mul
 from typing import NamedTuple
 
 from workbench.calculus.blocks import ZERO
@@ -87,6 +89,7 @@ class SplitError(Exception):
     def __init__(self, name: str, parts: tuple[Dimension, ...], stacked: bool) -> None:
         super().__init__(name)
         self.name, self.parts, self.stacked = name, parts, stacked
+        self.dimension = reduce(add if stacked else mul, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class Names:
     def __init__(
         self, taken: frozenset[str] = frozenset(), letters: str = "ijklst", reuse: bool = False
     ) -> None:
-        self.splits: dict[str, Split] = {}
+        self.splits: dict[tuple[str, Dimension], Split] = {}
         self.reuse = reuse
         self._taken = set(taken)
         self._letters = letters
@@ -146,11 +149,12 @@ class Names:
 
     def split(self, demand: SplitError) -> None:
         """Meet a demand: from now on the index is written by others, which are kept for it."""
-        if demand.name in self.splits:
+        key = demand.name, demand.dimension
+        if key in self.splits:
             raise InputError("an index would have to be split in two ways")
         names = tuple(self.new() if part is not ONE else "" for part in demand.parts)
         self._taken.update(names)
-        self.splits[demand.name] = Split(names, demand.parts, demand.stacked)
+        self.splits[key] = Split(names, demand.parts, demand.stacked)
 
     def positions(self, name: str, dimension: Dimension) -> list[Position]:
         """Where an index can stand: one position, or one for each part of a stack.
@@ -160,7 +164,7 @@ class Names:
         """
         if dimension is ONE:
             return [()]
-        split = self.splits.get(name)
+        split = self.splits.get((name, dimension))
         if split is None:
             return [(Place(name, dimension, ZERO, dimension),)]
         inner = [self.positions(*pair) for pair in zip(split.names, split.parts, strict=True)]

@@ -30,6 +30,11 @@ from workbench.tensors.terms import (
 MOST_TERMS = 400
 """Normal forms of more terms than this are given up."""
 
+MOST_POWER = 6
+"""Powers of sums that are multiplied out at once."""
+MOST_BOUND = 12
+"""Powers of sums over indices stay powers where their terms would be summed over more indices."""
+
 ONE_TERM = Term(Fraction(1))
 
 
@@ -135,18 +140,24 @@ def _settled(
     kept: list[tuple[Factor, Fraction]] = []
     whole: list[Sum] = []
     for factor, exponent in factors:
-        if isinstance(factor, Nested) and factor.operation == "power" and exponent >= 1:
-            whole.extend([factor.inner] * int(exponent))
-            exponent -= int(exponent)
-        elif isinstance(factor, Nested) and factor.data == ABS and exponent >= 2:
-            twice = 2 * (exponent // 2)
-            whole.extend([factor.inner] * int(twice))
-            exponent -= twice
-        elif isinstance(factor, Nested) and factor.data == SIGN and exponent > 2:
+        if isinstance(factor, Nested) and factor.data == SIGN and exponent > 2:
             exponent = 2 - exponent % 2
+        elif isinstance(factor, Nested) and _is_short(factor.inner, exponent):
+            if factor.operation == "power" and exponent >= 1:
+                whole.extend([factor.inner] * int(exponent))
+                exponent -= int(exponent)
+            elif factor.data == ABS and exponent >= 2:
+                twice = 2 * (exponent // 2)
+                whole.extend([factor.inner] * int(twice))
+                exponent -= twice
         if exponent:
             kept.append((factor, exponent))
     return kept, whole
+
+
+def _is_short(base: Sum, exponent: Fraction) -> bool:
+    """Whether a power is short enough to be multiplied out."""
+    return exponent * max((len(term.bound) for term in base), default=0) <= MOST_BOUND
 
 
 def contracted(term: Term) -> Sum:
@@ -206,7 +217,7 @@ def raised(base: Sum, exponent: Fraction) -> Sum:
             raise InputError("division by zero")
         return ()
     is_whole = exponent.denominator == 1
-    if is_whole and 0 < exponent <= 6:
+    if is_whole and 0 < exponent <= MOST_POWER and _is_short(base, exponent):
         return reduce(times, [base] * int(exponent))
     if len(base) == 1 and not base[0].bound and is_whole:
         (term,) = base

@@ -113,6 +113,8 @@ class Writing:
         indices = tuple(index_of(position) for position in (row, column) if position)
         if not self.is_paired and any(isinstance(index, Index) for index in indices):
             raise InputError(f"an entry of {matrix!r} has no single indices")
+        if not self.is_paired and any(p.dimension is not p.whole for p in (*row, *column)):
+            raise InputError(f"an index over a part of {matrix!r} has no form by single indices")
         if len(indices) < sum(dimension is not ONE for dimension in matrix.shape):
             raise InputError(f"an entry of {matrix!r} lacks an index")
         return entry(matrix, *indices)

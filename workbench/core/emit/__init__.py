@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from workbench.calculus.expressions import describe
 from workbench.core.emit.jax_code import jax_code
 from workbench.core.emit.numpy_code import numpy_code
 from workbench.core.emit.python_code import python_code
@@ -11,16 +12,18 @@ from workbench.core.emit.torch_code import torch_code
 from workbench.derivation.steps import Derivation
 from workbench.errors import InputError, close_matches
 
-TARGETS: dict[str, Callable[[Derivation, str], str]] = {
+TARGETS: dict[str, Callable[[Derivation, str, str], str]] = {
     "python": python_code,
     "numpy": numpy_code,
     "torch": torch_code,
     "jax": jax_code,
 }
-"""What writes each kind of code, from a derivation and the name of the function."""
+"""What writes each kind of code, from a derivation, the name of the function, its summary."""
 
 
-def emit(derivation: Derivation, target: str, *, name: str = "loss_and_gradients") -> str:
+def emit(
+    derivation: Derivation, target: str, *, name: str = "loss_and_gradients", what: str = ""
+) -> str:
     """The source of a module that computes a loss and its derived gradients.
 
     The code follows the paper: matrices have two axes, a column is (n, 1), numbers have none. Every
@@ -33,12 +36,14 @@ def emit(derivation: Derivation, target: str, *, name: str = "loss_and_gradients
         returns the loss and its gradients; "torch" (a `torch.autograd.Function`) and "jax" (a
         `jax.custom_vjp`) one that returns the loss and is differentiated by the derivation.
     name : of that function.
+    what : the first line of its docstring; "The loss L and its gradients." if not given.
 
     Raises
     ------
     InputError
-        If the target is unknown, the name is no identifier, a system with matrices is to become
-        plain Python, or there is an operation or a size that the target cannot compute.
+        If the target is unknown, the name is no identifier, the last equation is no scalar, a
+        system with matrices is to become plain Python, or there is an operation or a size that
+        the target cannot compute.
 
     >>> from workbench.calculus.algebra import power
     >>> from workbench.derivation.differentiate import derive
@@ -51,4 +56,11 @@ def emit(derivation: Derivation, target: str, *, name: str = "loss_and_gradients
     """
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}; {close_matches(target, TARGETS)}")
-    return TARGETS[target](derivation, name)
+    loss = derivation.system.loss
+    if not loss.is_scalar:
+        raise InputError(
+            f"--emit needs a scalar at the end, such as sum({loss.symbol.name}); "
+            f"{loss.symbol.name} is {describe(loss.shape)}"
+        )
+    summary = what or f"The loss {loss.symbol.name} and its gradients."
+    return TARGETS[target](derivation, name, summary)

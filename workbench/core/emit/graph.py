@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from workbench.calculus.algebra import spread
-from workbench.calculus.expressions import Bindings, Expression, jacobian, transform, walk
+from workbench.calculus.expressions import Expression, jacobian, transform, walk
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.slopes import at as slope_at
@@ -30,13 +30,13 @@ class Task:
     Attributes
     ----------
     computed : of primitive operations alone.
-    note : the stable form, where another formula is computed than the one that is read.
+    line : the form in which it is computed, which may be another formula than the one read.
     is_backward : whether it belongs to the backward pass.
     """
 
     equation: Equation
     computed: Expression
-    note: Expression | None
+    line: Line
     is_backward: bool
 
 
@@ -49,19 +49,11 @@ def tasks_of(derivation: Derivation) -> tuple[Task, ...]:
         if not any(_is_gradient(left, parameter) for left in known):
             equations.append(Equation(jacobian(derivation.system.loss, parameter), gradient))
     plain = [Equation(e.left, _by_formula(e.right)) for e in equations]
-    definitions = {e.left: e.right for e in plain}
-    stable = [_stable(line, definitions) for line in stable_lines(plain)]
+    stable = stable_lines(plain)
     return tuple(
-        Task(equation, primitive(note or line.right), note, place >= len(forward))
-        for place, (equation, line, note) in enumerate(zip(equations, plain, stable, strict=True))
+        Task(equation, primitive(line.computed), line, place >= len(forward))
+        for place, (equation, line) in enumerate(zip(equations, stable, strict=True))
     )
-
-
-def _stable(line: Line, definitions: Bindings) -> Expression | None:
-    """The stable form of a line, if there is one beyond putting in definitions."""
-    if substitute(line.computed, definitions) is substitute(line.equation.right, definitions):
-        return None
-    return line.computed
 
 
 def _is_gradient(left: Expression, parameter: Expression) -> bool:

@@ -120,6 +120,14 @@ class Scalars(Language):
         return call("float", truth)
 
 
+class Floats(Scalars):
+    """Those of plain Python, where the exponential of a large number is infinite, no error."""
+
+    def function(self, name: str, argument: Code) -> Code:
+        """A primitive function, the exponential by a helper function."""
+        return self.helper(name, argument) if name == "exp" else super().function(name, argument)
+
+
 class Arrays(Language):
     """Arrays with two axes, in NumPy's words and double precision.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from textwrap import wrap
 
+from workbench.calculus.algebra import is_exponential
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression, Kind, jacobian, walk
 from workbench.core.emit.code import WIDTH, assignment, bracketed, exploded, names_in
@@ -15,12 +16,24 @@ from workbench.core.emit.languages import Arrays, Language
 from workbench.core.emit.lines import Line, Lowering
 from workbench.core.emit.names import Names, identifier
 from workbench.core.emit.sizes import SizeNames
+from workbench.core.overflow import is_bounded
 from workbench.derivation.steps import Derivation
 from workbench.errors import InputError
 from workbench.notation.text import text
 
 CHECK = "_check_shapes"
-OWN_NAMES = (CHECK, "_forward", "_backward", "kron", "log_det", "log_one_plus_exp", "sign")
+OWN_NAMES = (
+    CHECK,
+    "_forward",
+    "_backward",
+    "_as_tensor",
+    "_double",
+    "exp",
+    "kron",
+    "log_det",
+    "log_one_plus_exp",
+    "sign",
+)
 
 
 class Module:
@@ -201,6 +214,11 @@ class Module:
         return "".join(sources[name] for name in sorted(self.language.helpers)).splitlines()
 
     @property
+    def scalars(self) -> list[str]:
+        """The names of the arguments that are scalars."""
+        return [variable for symbol, variable in self.arguments.items() if symbol.is_scalar]
+
+    @property
     def has_matrices(self) -> bool:
         """Whether an argument is not a scalar."""
         return not all(symbol.is_scalar for symbol in self.arguments)
@@ -209,6 +227,14 @@ class Module:
         """Whether the code calls something of a module, `special.`."""
         lines = [*self.forward_lines(self.saved), *self.backward_lines]
         return any(re.search(rf"(?<![\w.]){prefix}", line.code.text) for line in lines)
+
+    @property
+    def has_infinite_denominators(self) -> bool:
+        """Whether a large exponential may occur that does no harm, as in 1 / (1 + eᵘ)."""
+        lines = [*self.forward_lines(self.saved), *self.backward_lines]
+        used = dict.fromkeys(line.task.computed for line in lines if line.task.line.is_safe)
+        exponentials = filter(is_exponential, walk(*used))
+        return any(not is_bounded(node.arguments[0]) for node in exponentials)
 
     @property
     def backward_callables(self) -> list[str]:
@@ -241,8 +267,9 @@ def _needed(lines: Sequence[Line], wanted: set[str]) -> list[Line]:
 def _formula(task: Task) -> Iterator[str]:
     equation = task.equation
     yield f"{text(equation.left)} = {text(equation.right)}"
-    if task.note is not None:
-        yield f"computed without overflow as {text(task.note)}"
+    if task.line.is_rewritten:
+        how = "computed without overflow as" if task.line.is_safe else "computed as"
+        yield f"{how} {text(task.line.computed)}"
 
 
 def comment(sentences: Iterable[str], indent: int) -> list[str]:

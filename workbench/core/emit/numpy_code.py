@@ -12,6 +12,9 @@ from workbench.derivation.steps import Derivation
 
 ARRAY = "NDArray[np.float64]"
 
+QUIET = ['@np.errstate(over="ignore")  # 1 / (1 + np.exp(1000)) is 0']
+"""A line before a function in which an exponential may become infinite in a denominator."""
+
 HELPERS = {
     "log_det": '''def log_det(matrix: NDArray[np.float64]) -> float:
     """log det, without overflow; not a number where the determinant is negative."""
@@ -23,7 +26,7 @@ HELPERS = {
 }
 
 
-def numpy_code(derivation: Derivation, name: str) -> str:
+def numpy_code(derivation: Derivation, name: str, what: str) -> str:
     """A module with one function in NumPy: double precision, nothing changed in place."""
     module = Module(derivation, Arrays(), name, indent=4)
     imports = ["from collections.abc import Callable"] if module.callables else []
@@ -35,7 +38,7 @@ def numpy_code(derivation: Derivation, name: str) -> str:
     if module.calls("special."):
         imports += [*([] if "" in imports else [""]), "from scipy import special"]
     lines = [
-        '"""The loss and its gradients in NumPy, as derived; columns are (n, 1)."""',
+        *docstring(what, [["In NumPy, as derived; columns are (n, 1)."]], 0),
         "",
         *imports,
         "",
@@ -43,7 +46,8 @@ def numpy_code(derivation: Derivation, name: str) -> str:
         *gradients_class(module, _type_of),
         *module.helpers(HELPERS),
         *module.check_function(ARRAY, scalars=False),
-        *loss_and_gradients(module, _type_of, "Callable[[Any], Any]"),
+        *(QUIET if module.has_infinite_denominators else []),
+        *loss_and_gradients(module, what, _type_of, "Callable[[Any], Any]"),
     ]
     return "\n".join(lines)
 
@@ -56,7 +60,7 @@ def gradients_class(module: Module, type_of: Callable[[Expression], str]) -> lis
     """A named tuple with a field for each gradient."""
     return [
         "class Gradients(NamedTuple):",
-        '    """The gradient of the loss by each parameter, of the shape of that parameter."""',
+        '    """The gradient by each parameter, of the shape of that parameter."""',
         "",
         *(f"    {module.arguments[p]}: {type_of(p)}" for p in module.gradients),
         "",
@@ -65,7 +69,7 @@ def gradients_class(module: Module, type_of: Callable[[Expression], str]) -> lis
 
 
 def loss_and_gradients(
-    module: Module, type_of: Callable[[Expression], str], callable_type: str
+    module: Module, what: str, type_of: Callable[[Expression], str], callable_type: str
 ) -> list[str]:
     """The function that computes the forward pass and the backward pass."""
     forward = module.forward_lines(module.saved)
@@ -75,7 +79,7 @@ def loss_and_gradients(
     paragraphs = [module.shape_table(), module.assumptions()]
     return [
         *exploded(f"def {module.name}(", parameters, ") -> tuple[float, Gradients]:", 0),
-        *docstring(f"The loss {module.loss} and its gradients.", paragraphs, 4),
+        *docstring(what, paragraphs, 4),
         *module.check_call(scalars=False),
         *module.size_lines([*forward, *module.backward_lines], 4),
         *module.body(forward, 4),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from workbench.calculus.expressions import Expression, describe
-from workbench.core.emit.languages import Scalars
-from workbench.core.emit.module import Module
+from workbench.core.emit.languages import Floats
+from workbench.core.emit.module import Module, docstring
 from workbench.core.emit.numpy_code import gradients_class, loss_and_gradients
 from workbench.derivation.steps import Derivation
 from workbench.errors import InputError
 
 HELPERS = {
+    "exp": '''def exp(value: float) -> float:
+    """eᵛ, infinite where no float is large enough, so that 1 / (1 + eᵛ) is 0."""
+    return math.exp(value) if value < 709.0 else math.inf
+
+
+''',
     "log_one_plus_exp": '''def log_one_plus_exp(value: float) -> float:
     """log(1 + eᵛ), without overflow."""
     return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
@@ -25,7 +31,7 @@ HELPERS = {
 }
 
 
-def python_code(derivation: Derivation, name: str) -> str:
+def python_code(derivation: Derivation, name: str, what: str) -> str:
     """A module with one function of floats.
 
     Raises
@@ -39,11 +45,11 @@ def python_code(derivation: Derivation, name: str) -> str:
                 f"the python target is for scalars, and {symbol.symbol.name} is "
                 f"{describe(symbol.shape)}; derive with --form scalar, or emit numpy"
             )
-    module = Module(derivation, Scalars(), name, indent=4)
+    module = Module(derivation, Floats(), name, indent=4)
     helpers = module.helpers(HELPERS)
     callables = "from collections.abc import Callable"
     lines = [
-        '"""The loss and its gradients in plain Python, as derived."""',
+        *docstring(what, [["In plain Python, as derived."]], 0),
         "",
         *(["import math"] if module.calls("math.") or helpers else []),
         *([callables] if module.callables else []),
@@ -52,7 +58,7 @@ def python_code(derivation: Derivation, name: str) -> str:
         "",
         *gradients_class(module, _type_of),
         *helpers,
-        *loss_and_gradients(module, _type_of, "Callable[[float], float]"),
+        *loss_and_gradients(module, what, _type_of, "Callable[[float], float]"),
     ]
     return "\n".join(lines)
 

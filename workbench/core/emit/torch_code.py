@@ -26,34 +26,46 @@ HELPERS = {
 }
 
 
-def torch_code(derivation: Derivation, name: str) -> str:
+AS_TENSOR = '''def _as_tensor(value: torch.Tensor | float, like: torch.Tensor) -> torch.Tensor:
+    """A number as a tensor of the type of another, on its device."""
+    return value if isinstance(value, torch.Tensor) else like.new_tensor(float(value))
+
+
+'''
+
+
+def torch_code(derivation: Derivation, name: str, what: str) -> str:
     """A module with a `Function` and a function that applies it, in the precision it is given."""
     module = Module(derivation, Torch(), name, indent=8)
     typed = [f"{f}: Callable[[{TENSOR}], {TENSOR}]" for f in module.callables]
     typed += [f"{argument}: {TENSOR}" for argument in module.arguments.values()]
+    given = [f"{f}: Callable[[{TENSOR}], {TENSOR}]" for f in module.callables]
+    given += [f"{v}: {TENSOR}{' | float' * s.is_scalar}" for s, v in module.arguments.items()]
     imports = ["from collections.abc import Callable"] if module.callables else []
     imports += ["from typing import Any", "", "import torch"]
     imports.append("from torch.autograd.function import once_differentiable")
     if module.calls("math."):
         imports.insert(0, "import math")
     lines = [
-        '"""The loss in PyTorch, its gradients as derived; columns are (n, 1)."""',
+        *docstring(what, [["In PyTorch, as derived; columns are (n, 1)."]], 0),
         "",
         *imports,
         "",
         "",
         *module.helpers(HELPERS),
+        *(AS_TENSOR.splitlines() if module.scalars else []),
         *module.check_function(TENSOR, scalars=True),
         f"class {module.class_name}(torch.autograd.Function):",
-        '    """The loss, and in its backward pass the gradients as they were derived."""',
+        '    """The value, and in its backward pass the gradients as they were derived."""',
         "",
         *_forward(module, typed),
         "",
         *_backward(module),
         "",
         "",
-        *exploded(f"def {module.name}(", typed, f") -> {TENSOR}:", 0),
-        *docstring(f"The loss {module.loss}, which autograd differentiates.", _words(module), 4),
+        *exploded(f"def {module.name}(", given, f") -> {TENSOR}:", 0),
+        *docstring(what, _words(module), 4),
+        *_scalars_as_tensors(module),
         *module.check_call(scalars=True),
         *bracketed(
             f"loss: {TENSOR} = {module.class_name}.apply(",
@@ -67,8 +79,18 @@ def torch_code(derivation: Derivation, name: str) -> str:
     return "\n".join(lines)
 
 
+def _scalars_as_tensors(module: Module) -> list[str]:
+    """Lines that let a scalar be a number; where all are, in double precision."""
+    matrices = [v for s, v in module.arguments.items() if not s.is_scalar]
+    like = matrices[0] if matrices else "_double"
+    made = ["    _double = torch.zeros((), dtype=torch.float64)"] if not matrices else []
+    return made + [f"    {v} = _as_tensor({v}, {like})" for v in module.scalars]
+
+
 def _words(module: Module) -> list[list[str]]:
-    return [module.shape_table(), module.constant_arguments(), module.assumptions()]
+    returned = f"Returns {module.loss}, which autograd differentiates by the derivation."
+    table = module.shape_table()
+    return [[returned], table, module.constant_arguments(), module.assumptions()]
 
 
 def _forward(module: Module, typed: list[str]) -> list[str]:

@@ -70,11 +70,12 @@ class _Sides(Reading):
         for name, quantity in self.inference.quantities.items():
             is_matrix = name in used or name[0].isupper()
             if is_matrix and not quantity.is_declared and is_scalar(quantity.form):
+                shape = "m×n" if name[0].isupper() else "n"
                 raise self.source.error(
                     quantity.start,
                     f"{name} would be a single number here, and the identity be proved for "
-                    f"numbers only; declare `input {name} : m×n`, or `input {name} : 1` if that "
-                    "is meant",
+                    f"numbers only; declare `input {name} : {shape}`, or `input {name} : 1` if "
+                    "that is meant",
                 )
 
 
