@@ -86,7 +86,7 @@ def test_what_a_program_cannot_show_does_not_go_with_emit() -> None:
     given = ["--format", "text", "--wrt", "W1", "--layout", "denominator"]
     finished = run("derive", "2-2-1", "--emit", "program", *given)
     assert finished.returncode == 2
-    assert "does not go with --layout, --format, --wrt" in one_error_line(finished)
+    assert "--layout, --format, --wrt: does not go with --emit" in one_error_line(finished)
     assert run("derive", "2-2-1", "--emit", "program", "--batch").returncode == 0
 
 

@@ -46,6 +46,7 @@ Names = str | Sequence[str]
 Files = str | Path | Sequence[str | Path]
 
 FORMS = ("scalar", "matrix")
+PRODUCT = "The derivative s of the loss along V, and its gradients: the Hessian times V."
 NETWORK = re.compile(r"\d+(-\d+(:\w+)?)+")
 MOST_CHARACTERS = 1_000_000
 """A text with more is no system of equations that anybody reads."""
@@ -97,12 +98,11 @@ class Derivation(calculus.Derivation):
         With second derivatives, the Hessian-vector product: the function gives the derivative s of
         the loss along a direction V, and the gradients of s, which are the Hessian times V.
         """
-        wanted = [variable.symbol.name for variable in self.gradients]
         if not self.hessians:
-            plain = differentiate(self.system, strategy=self.strategy, wrt=wanted)
-            return emit(plain, target, name=name or "loss_and_gradients")
-        product = differentiate(along_a_direction(self), wrt=wanted)
-        return emit(product, target, name=name or "hessian_vector_product")
+            return emit(self, target, name=name or "loss_and_gradients")
+        wanted = [variable.symbol.name for variable in self.gradients]
+        product = differentiate(along_a_direction(self), strategy=self.strategy, wrt=wanted)
+        return emit(product, target, name=name or "hessian_vector_product", what=PRODUCT)
 
     def json(self) -> str:
         """The steps, their checks and the gradients as one JSON object."""
@@ -246,6 +246,7 @@ def derive(
     '(A + Aᵀ) x'
     """
     detail, layout = detail_of(detail), Layout(known("layout", layout, list(Layout)))
+    voice = VoiceName(known("voice", voice, list(VoiceName)))
     chosen = build_strategy(strategy, load_registry(files_of(plugins)))
     wrt = tuple(spelt(name) for name in names_of(wrt))
     if isinstance(source, str) and NETWORK.fullmatch(source):
@@ -266,7 +267,7 @@ def derive(
         strategy=chosen,
         wrt=names_of(wrt),
         detail=detail,
-        voice=VoiceName(known("voice", voice, list(VoiceName))),
+        voice=voice,
         expand=isinstance(source, Network) if expand is None else expand,
         functions=functions,
     )

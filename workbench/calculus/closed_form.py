@@ -89,11 +89,3 @@ def hessian(
     """
     found = transpose(jacobian_matrix(gradient(expression, variable, functions), variable))
     return tidy(found, like=[expression])
-
-
-def hessian_vector_product(
-    expression: Expression, variable: Expression, direction: Expression
-) -> Expression:
-    """The change of a scalar's gradient along a direction, of the variable's shape."""
-    moved = differential(gradient(expression, variable), {variable: direction})
-    return tidy(moved, like=[expression])

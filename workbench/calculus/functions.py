@@ -52,7 +52,7 @@ class Function:
     Attributes
     ----------
     name : how it is called in formulas.
-    order : 0 for the function, 1 for its derivative.
+    order : how many times the function is differentiated.
     formula : the expression in `VARIABLE` or `COLUMN_VARIABLE`; None for a primitive.
     slope : a primitive's derivative as a function of its argument.
     symbol, latex : how it is printed.

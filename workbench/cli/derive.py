@@ -98,6 +98,7 @@ GENERIC = {
     "order": "--order",
     "expand": "--expand",
     "emit": "--emit",
+    "numbers": "--numbers",
 }
 """What does not go with layer and N-layer, which are written in one way."""
 
@@ -232,7 +233,7 @@ def _refuse_what_does_not_go(
 ) -> None:
     if emit is not None:
         also = NOT_IN_PROGRAM if emit is Target.PROGRAM else {}
-        _refuse_given(context, {**NOT_EMITTED, **also}, "--emit, which prints code,")
+        _refuse_given(context, {**NOT_EMITTED, **also}, "--emit, which prints code")
     if fragment and output_format not in (Format.LATEX, Format.HTML):
         raise typer.BadParameter("it needs --format latex or html", param_hint="--fragment")
     if numbers and output_format is Format.JSON:

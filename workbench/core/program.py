@@ -373,7 +373,8 @@ def _comments(block: Block) -> list[str]:
     equation: Equation = block.line.equation
     lines = [f"{text(equation.left)} = {text(equation.right)}"]
     if block.line.is_rewritten:
-        lines.append(f"computed without overflow as {text(block.line.computed)}")
+        how = "computed without overflow as" if block.line.is_safe else "computed as"
+        lines.append(f"{how} {text(block.line.computed)}")
     return [" ".join(line.split()) for line in lines]
 
 

@@ -98,8 +98,7 @@ def derive(
         )
     if not system.loss.is_scalar:
         return derive_jacobians(system, wanted, needed_symbols(system, wanted), strategy, detail)
-    work = Differentiation(system, strategy, wanted, detail, voice)
-    work.expand, work.functions = expand, functions
+    work = Differentiation(system, strategy, wanted, detail, voice, expand, functions)
     return work.run()
 
 
@@ -111,10 +110,8 @@ class Differentiation:
     handle : what stands for the gradient of each symbol in later formulas: a name, or ∂L/∂u.
     inlined : gradients that are put in where they are used, because they are used once.
     expand : whether σ′ is replaced by what it was worked out to be.
+    functions : what may be recognised in results by its formula.
     """
-
-    expand: bool = True
-    functions: Sequence[Function] = ()
 
     def __init__(
         self,
@@ -123,7 +120,11 @@ class Differentiation:
         wanted: list[Expression],
         detail: Detail,
         voice: VoiceName,
+        expand: bool,
+        functions: Sequence[Function],
     ) -> None:
+        self.expand = expand
+        self.functions = functions
         self.system = system
         self.strategy = strategy
         self.wanted = wanted

@@ -7,7 +7,7 @@ for every size, since no size is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -254,11 +254,3 @@ def _of_factor(factor: Factor, naming: Naming, taken: frozenset[str]) -> Express
         return inner
     assert isinstance(factor.data, Function)
     return make("apply", (inner,), factor.data, inner.shape)
-
-
-def nested_powers(terms: Iterable[Term]) -> Iterator[tuple[Nested, Fraction]]:
-    """Every power of a sum in the terms, with its exponent."""
-    for term in terms:
-        for factor, exponent in term.factors:
-            if isinstance(factor, Nested) and factor.operation == "power":
-                yield factor, exponent

@@ -66,6 +66,13 @@ def shape_of(node: Expression, sizes: Mapping[str, int]) -> tuple[int, int]:
     return node.shape[0].size(sizes), node.shape[1].size(sizes)
 
 
+def as_declared(symbol: Expression, values: Array) -> Array:
+    """Values of a symbol, the upper triangle repeated below where it is declared symmetric."""
+    if not symbol.symbol.symmetric:
+        return values
+    return np.triu(values) + np.swapaxes(np.triu(values, 1), -1, -2)
+
+
 def distinct_sizes(system: System, random: np.random.Generator) -> dict[str, int]:
     """A size for each dimension, different from those it meets within a few equations.
 

@@ -23,7 +23,7 @@ from workbench.calculus.expressions import Bindings, Expression, symbols_of, wal
 from workbench.calculus.matrices import commutation, det
 from workbench.calculus.rewriting import substitute
 from workbench.core.checks.degrees import DRAWN, degree
-from workbench.core.checks.draws import shape_of
+from workbench.core.checks.draws import as_declared, shape_of
 from workbench.core.checks.residues import PRIMES, Atoms, Inapplicable, Residues
 from workbench.core.evaluate import Array, Environment, Indices, evaluate
 from workbench.derivation.proof import Proof, prove
@@ -179,12 +179,14 @@ class _Point:
     def _drawn(self, symbol: Expression, level: int) -> Array:
         rows, columns = shape_of(symbol, self.sizes)
         drawn = [self.random.randrange(1, PRIMES[-1]) for _ in range(rows * columns)]
-        return np.array(drawn, dtype=object).reshape(rows, columns) % PRIMES[level]
+        values = np.array(drawn, dtype=object).reshape(rows, columns) % PRIMES[level]
+        return as_declared(symbol, values)
 
     @cached_property
     def _real(self) -> Environment:
         random = np.random.default_rng(self.seed)
-        return {s: random.normal(size=shape_of(s, self.sizes)) for s in self.symbols}
+        drawn = {s: random.normal(size=shape_of(s, self.sizes)) for s in self.symbols}
+        return {s: as_declared(s, values) for s, values in drawn.items()}
 
     def real(self, node: Expression, indices: Indices) -> Array:
         """A real value of a node."""
@@ -305,7 +307,7 @@ def _at_size(left: Expression, right: Expression, sizes: Sizes, seed: int) -> Co
     start = 0
     for symbol, (rows, columns) in zip(symbols, shapes, strict=True):
         part = points[:, start : start + rows * columns]
-        values[symbol] = part.reshape(len(points), rows, columns)
+        values[symbol] = as_declared(symbol, part.reshape(len(points), rows, columns))
         start += rows * columns
     keep = _regular(left, right, values, sizes, len(points))
     values = {symbol: value[keep] for symbol, value in values.items()}

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.calculus.expressions import Expression, Kind, symbols_of
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE
-from workbench.core.checks.draws import Values, draw_point, shape_of
+from workbench.core.checks.draws import Values, as_declared, draw_point, shape_of
 from workbench.core.checks.residues import PRIMES, Atoms, Inapplicable, Residues
 from workbench.core.evaluate import Array, Environment, Indices, evaluate
 from workbench.derivation.system import Equation, System
@@ -97,7 +97,7 @@ class SystemPoint:
         rows, columns = shape_of(symbol, self.sizes)
         drawn = [self.random.randrange(1, PRIMES[-1]) for _ in range(rows * columns)]
         values = np.array(drawn, dtype=object).reshape(rows, columns) % PRIMES[level]
-        return np.triu(values) + np.triu(values, 1).T if symbol.symbol.symmetric else values
+        return as_declared(symbol, values)
 
     def _sources(self, equation: Equation) -> list[Expression]:
         """The parameters nearest above an equation, or the inputs if there are none."""

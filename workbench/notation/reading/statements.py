@@ -19,7 +19,6 @@ KINDS = {
     "input": Kind.INPUT, "inputs": Kind.INPUT, "parameter": Kind.PARAMETER,
     "parameters": Kind.PARAMETER, "target": Kind.TARGET, "targets": Kind.TARGET,
 }  # fmt: skip
-_GLUED = re.compile(r"([0-9]+|[A-Za-z][0-9]*)x([0-9]+|[A-Za-z][0-9]*)")
 
 KEYWORDS = (*KINDS, "elementwise", "assume")
 
