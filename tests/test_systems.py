@@ -333,6 +333,10 @@ ONCE_WRONG: dict[str, tuple[str, str]] = {
         "parameter A : n×n, w : n\nh = A ones(n) ./ (1 + w.^4)\nL = norm(h)^2",
         "elementwise",
     ),
+    "a scalar of a matrix through vec: devec of n×n": (
+        "parameter A : n×n, x : n\nh = x' A x\nL = h^2 + sum(A .* A)",
+        "kronecker",
+    ),
 }
 """What it was about, and the smallest system found with the strategy that it needs."""
 

@@ -94,8 +94,8 @@ class ChainRule:
             return None
         gradient = self.work.handle[equation.left]
         local = jacobian(equation.left, variable)
-        if variable.is_scalar and equation.left.is_scalar:
-            return multiply(gradient, local)
+        if equation.left.is_scalar:
+            return multiply(gradient, local) if variable.is_column else None
         if variable.is_column and equation.left.is_column:
             return matmul(local, gradient)
         if self._writes_jacobians(equation, variable):
@@ -116,7 +116,7 @@ class ChainRule:
     def _vectorised_local(self, equation: Equation, variable: Expression) -> None:
         """∂z/∂vec(W) = x ⊗ I, where the strategy writes Jacobians of matrices."""
         goal = jacobian(equation.left, variable)
-        if variable.is_column or equation.left is self.system.loss or goal in self.working.id_of:
+        if variable.is_column or equation.left.is_scalar or goal in self.working.id_of:
             return
         if not self._writes_jacobians(equation, variable):
             return
