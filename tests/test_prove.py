@@ -37,7 +37,7 @@ from workbench.core.evaluate import evaluate
 from workbench.derivation.proof import ENTRIES, prove
 from workbench.errors import InputError
 from workbench.notation.formats import as_text
-from workbench.notation.reading.equations import parse_identity
+from workbench.notation.reading.as_written import identity_as_written
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import load_registry
 
@@ -46,7 +46,7 @@ FUNCTIONS = {name: build_function(name, REGISTRY) for name in REGISTRY.activatio
 
 
 def judged(text: str) -> Judgement:
-    return judge(*parse_identity(text, functions=FUNCTIONS.get))
+    return judge(*identity_as_written(text, functions=FUNCTIONS.get))
 
 
 TRUE = """

@@ -7,7 +7,6 @@ Aᵀ Bᵀ
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -27,7 +26,7 @@ from workbench.derivation.induction import derive_depth as depth
 from workbench.derivation.layer import derive_layer as layer
 from workbench.derivation.layout import Layout, in_layout
 from workbench.derivation.naming import with_named_parts
-from workbench.derivation.network import Network
+from workbench.derivation.network import WRITTEN, Network
 from workbench.derivation.second_order import along_a_direction, second_order
 from workbench.derivation.steps import ELEMENTWISE, Detail, variable_of
 from workbench.derivation.system import System
@@ -47,7 +46,6 @@ Files = str | Path | Sequence[str | Path]
 
 FORMS = ("scalar", "matrix")
 PRODUCT = "The derivative s of the loss along V, and its gradients: the Hessian times V."
-NETWORK = re.compile(r"\d+(-\d+(:\w+)?)+")
 MOST_CHARACTERS = 1_000_000
 """A text with more is no system of equations that anybody reads."""
 
@@ -249,7 +247,7 @@ def derive(
     voice = VoiceName(known("voice", voice, list(VoiceName)))
     chosen = build_strategy(strategy, load_registry(files_of(plugins)))
     wrt = tuple(spelt(name) for name in names_of(wrt))
-    if isinstance(source, str) and NETWORK.fullmatch(source):
+    if isinstance(source, str) and WRITTEN.fullmatch(source):
         source = build_network(source, registry=load_registry(files_of(plugins)))
     if isinstance(source, Network):
         system, called = _of_network(source, form, batch)

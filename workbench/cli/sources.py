@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from workbench.derivation.network import WRITTEN
+
 if TYPE_CHECKING:
     from workbench.derivation.network import Network
     from workbench.derivation.system import System
 
-NETWORK = re.compile(r"\d+(-\d+(:\w+)?)+")
 LAYER, DEEP = "layer", "N-layer"
 """The words for the generic layer and for a network whose depth stays a symbol."""
 
@@ -29,7 +29,7 @@ def is_equations(source: str) -> bool:
     """
     if source == "-" or source.endswith(EQUATIONS_SUFFIX):
         return True
-    return not NETWORK.fullmatch(source) and Path(source).is_file()
+    return not WRITTEN.fullmatch(source) and Path(source).is_file()
 
 
 def one_source(source: str | None, expression: str | None) -> None:

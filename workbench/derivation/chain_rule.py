@@ -12,6 +12,7 @@ from workbench.calculus.pullbacks import accumulate, table_pullback
 from workbench.calculus.rewriting import substitute
 from workbench.calculus.slopes import Stage
 from workbench.derivation.local_derivatives import is_columnwise, rules_on_the_way
+from workbench.derivation.steps import GRADIENTS
 from workbench.derivation.system import Equation
 from workbench.derivation.voice import Told
 from workbench.errors import InputError
@@ -19,8 +20,6 @@ from workbench.tensors.entries import entry
 
 if TYPE_CHECKING:
     from workbench.derivation.differentiate import Differentiation
-
-SECTION = "Gradients"
 
 
 class ChainRule:
@@ -126,7 +125,7 @@ class ChainRule:
             local = matmul(*product.arguments[:-1])
             stage = Stage(local, "vec and ⊗", "vec(A X B) = (Bᵀ ⊗ A) vec(X), transposed")
             refs = [self.working.id_of[equation.left]]
-            step = self.working.note_shared(SECTION, equation, goal, [stage], refs)
+            step = self.working.note_shared(GRADIENTS, equation, goal, [stage], refs)
             self._devectorise(equation, variable, pulled, step)
 
     def _devectorise(
@@ -137,7 +136,7 @@ class ChainRule:
         (plain,) = accumulate(equation.right, [variable], seed, table_pullback)
         if pulled.operation == "devec":
             stage = Stage(plain, "devectorise", "(Bᵀ ⊗ A)ᵀ vec(G) = vec(Aᵀ G Bᵀ)")
-            self.working.note_shared(SECTION, equation, pulled, [stage], [step])
+            self.working.note_shared(GRADIENTS, equation, pulled, [stage], [step])
 
     def _writes_jacobians(self, equation: Equation, variable: Expression) -> bool:
         written: list[bool] = []
@@ -175,4 +174,4 @@ class ChainRule:
             Stage(result, "contract the deltas", "a sum over a δ keeps one term"),
         ]
         refs = [self.working.id_of[local]]
-        return self.working.note_shared(SECTION, equation, goal, stages, refs)
+        return self.working.note_shared(GRADIENTS, equation, goal, stages, refs)

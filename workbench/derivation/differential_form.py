@@ -14,6 +14,7 @@ from workbench.calculus.expressions import Expression, change, inner, jacobian
 from workbench.calculus.rewriting import substitute
 from workbench.calculus.slopes import Stage
 from workbench.derivation.local_derivatives import function_values, rules_on_the_way
+from workbench.derivation.steps import GRADIENTS
 from workbench.derivation.system import Equation
 from workbench.derivation.voice import Told
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from workbench.derivation.differentiate import Differentiation
 
 DIFFERENTIALS = "Differentials"
-SECTION = "Gradients"
 
 
 class DifferentialForm:
@@ -75,6 +75,6 @@ class DifferentialForm:
             Stage(substitute(add(*changes), self.work.inlined), rule, "what du moves"),
             Stage(inner(pulled, moved), "adjoint", "⟨G, A X B⟩ = ⟨Aᵀ G Bᵀ, X⟩"),
         ]
-        step = self.working.note(SECTION, goal, stages, refs)
+        step = self.working.note(GRADIENTS, goal, stages, refs)
         read = Stage(pulled, "read off", "what stands beside du is the gradient")
         return [read], [step.id]

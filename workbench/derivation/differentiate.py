@@ -39,14 +39,18 @@ from workbench.derivation.local_derivatives import (
     function_values,
     is_columnwise,
 )
-from workbench.derivation.steps import ELEMENTWISE, Derivation, Detail, Strategy
+from workbench.derivation.steps import (
+    ELEMENTWISE,
+    EQUATIONS,
+    GRADIENTS,
+    Derivation,
+    Detail,
+    Strategy,
+)
 from workbench.derivation.system import Equation, System
 from workbench.derivation.voice import Voice, VoiceName
 from workbench.derivation.working import Working
 from workbench.errors import InputError, close_matches
-
-EQUATIONS = "Equations"
-GRADIENTS = "Gradients"
 
 HEAVY = 40
 """A gradient of more nodes than this gets a name even if it is used only once."""

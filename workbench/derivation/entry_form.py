@@ -10,6 +10,7 @@ from workbench.calculus.expressions import Expression, jacobian
 from workbench.calculus.slopes import Stage
 from workbench.derivation.chain_rule import ChainRule
 from workbench.derivation.local_derivatives import rules_on_the_way
+from workbench.derivation.steps import GRADIENTS
 from workbench.derivation.system import Equation
 from workbench.derivation.voice import Told
 from workbench.errors import InputError
@@ -17,8 +18,6 @@ from workbench.tensors.entries import entry
 
 if TYPE_CHECKING:
     from workbench.derivation.differentiate import Differentiation
-
-SECTION = "Gradients"
 
 
 class EntryForm:
@@ -60,7 +59,7 @@ class EntryForm:
             Stage(result, "contract the deltas", "a sum over a δ keeps one term"),
         ]
         goal = entry(jacobian(self.system.loss, variable), *indices)
-        step = self.working.note(SECTION, goal, stages, refs)
+        step = self.working.note(GRADIENTS, goal, stages, refs)
         pulled = self.work.pulled(consumers, variable)
         rule = rules_on_the_way(consumers, variable)
         return [Stage(pulled, "gather entries", f"the same by the rules: {rule}")], [step.id]

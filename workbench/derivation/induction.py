@@ -18,9 +18,17 @@ from workbench.calculus.matrices import matmul, transpose
 from workbench.calculus.rewriting import substitute
 from workbench.calculus.slopes import Stage
 from workbench.derivation.collecting import Collected, step_at
-from workbench.derivation.differentiate import EQUATIONS, GRADIENTS, derive
+from workbench.derivation.differentiate import derive
 from workbench.derivation.network import LossFunction, Network
-from workbench.derivation.steps import ELEMENTWISE, Derivation, Step, Strategy, variable_of
+from workbench.derivation.steps import (
+    ELEMENTWISE,
+    EQUATIONS,
+    GRADIENTS,
+    Derivation,
+    Step,
+    Strategy,
+    variable_of,
+)
 from workbench.derivation.subscripts import (
     absorbed,
     at,

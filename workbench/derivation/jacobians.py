@@ -18,7 +18,7 @@ from workbench.calculus.slopes import Stage
 from workbench.calculus.tidy import tidy
 from workbench.derivation.local_derivatives import LocalDerivatives, expanded
 from workbench.derivation.second_order import with_names
-from workbench.derivation.steps import Derivation, Detail
+from workbench.derivation.steps import EQUATIONS, Derivation, Detail
 from workbench.derivation.system import System, put_in
 from workbench.derivation.working import Working
 
@@ -59,7 +59,7 @@ class _Jacobians:
             self.local.functions(equation)
         for equation in self.system.equations:
             given = Stage(equation.right, "given", "an equation of the system")
-            self.working.note("Equations", equation.left, [given])
+            self.working.note(EQUATIONS, equation.left, [given])
         for equation in reversed(self.system.equations):
             for variable in self.local.moving(equation):
                 self.local.derivative(equation, variable)

@@ -16,9 +16,16 @@ from workbench.calculus.functions import Function, undetermined
 from workbench.calculus.matrices import matmul, total, transpose
 from workbench.calculus.slopes import Stage
 from workbench.derivation.collecting import Collected, step_at
-from workbench.derivation.differentiate import GRADIENTS, derive
+from workbench.derivation.differentiate import derive
 from workbench.derivation.network import BATCH
-from workbench.derivation.steps import ELEMENTWISE, Derivation, Step, Strategy, variable_of
+from workbench.derivation.steps import (
+    ELEMENTWISE,
+    GRADIENTS,
+    Derivation,
+    Step,
+    Strategy,
+    variable_of,
+)
 from workbench.derivation.system import Equation, System
 from workbench.tensors.entries import by_entries, entry, index_sum, plain_sum, recover
 from workbench.tensors.indices import uses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,6 +39,9 @@ TARGET = symbol("y", Kind.TARGET, (COLUMN_SIZE, ONE))
 """The target in the formula of a loss."""
 
 BATCH = Dimension.named("B")
+
+WRITTEN = re.compile(r"\d+(-\d+(:\w+)?)+")
+"""How a network is written: 2-2-1, 64-32:tanh-10:softmax."""
 
 MOST_SCALAR_PARAMETERS = 60
 """Beyond this many parameters nobody reads the scalar form."""

@@ -36,6 +36,8 @@ ELEMENTWISE = Strategy("elementwise", _no_jacobian)
 """The rule table's own form, without any Jacobian written out."""
 
 
+EQUATIONS = "Equations"
+GRADIENTS = "Gradients"
 SECOND_ORDER = "Second derivatives"
 """The section of steps that lead to Hessians."""
 

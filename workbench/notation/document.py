@@ -11,10 +11,9 @@ from workbench.calculus.dimensions import Dimension, Shape
 from workbench.calculus.expressions import Expression, Kind, number, size, walk
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.slopes import Stage
-from workbench.derivation.differentiate import EQUATIONS, GRADIENTS
 from workbench.derivation.layout import Layout
 from workbench.derivation.local_derivatives import LOCAL
-from workbench.derivation.steps import Check, Derivation, Detail, Step, Tier
+from workbench.derivation.steps import EQUATIONS, GRADIENTS, Check, Derivation, Detail, Step, Tier
 from workbench.notation.text import dimension_text
 from workbench.notation.values import DIGITS, Value, WorkedExample
 

@@ -280,13 +280,15 @@ def _json_step(step: Step) -> dict[str, Any]:
     return {
         "id": step.id,
         "section": step.section,
-        "goal": _both(step.goal),
-        "name": _both(step.name) if step.name is not None else None,
+        "goal": both_texts(step.goal),
+        "name": both_texts(step.name) if step.name is not None else None,
         "rule": step.stages[-1].rule,
-        "before": _both(step.stages[0].expression),
-        "after": _both(step.result),
+        "before": both_texts(step.stages[0].expression),
+        "after": both_texts(step.result),
         "why": reason(step.stages[-1]),
-        "stages": [{**_both(s.expression), "rule": s.rule, "why": reason(s)} for s in step.stages],
+        "stages": [
+            {**both_texts(s.expression), "rule": s.rule, "why": reason(s)} for s in step.stages
+        ],
         "shapes": {
             "goal": shape_text(step.goal.shape),
             "after": shape_text(step.result.shape),
@@ -296,7 +298,8 @@ def _json_step(step: Step) -> dict[str, Any]:
     }
 
 
-def _both(expression: Expression) -> dict[str, str]:
+def both_texts(expression: Expression) -> dict[str, str]:
+    """An expression in Unicode and in LaTeX, for JSON."""
     return {"text": text(expression), "latex": latex(expression)}
 
 

@@ -22,8 +22,7 @@ from workbench.core.checks.residues import PRIMES
 from workbench.core.evaluate import Array
 from workbench.derivation.steps import Step
 from workbench.notation.document import Document, Line, Section, Sentence
-from workbench.notation.latex import latex
-from workbench.notation.text import text
+from workbench.notation.formats import both_texts
 from workbench.tensors.indices import entry
 
 COUNTEREXAMPLE = "Counterexample"
@@ -192,10 +191,10 @@ def judgement_json(judgement: Judgement) -> str:
     """
     test = judgement.test
     content = {
-        "left": _both(judgement.left),
-        "right": _both(judgement.right),
+        "left": both_texts(judgement.left),
+        "right": both_texts(judgement.right),
         "outcome": judgement.outcome.value,
-        "given": {s.symbol.name: _both(meaning) for s, meaning in judgement.given.items()},
+        "given": {s.symbol.name: both_texts(meaning) for s, meaning in judgement.given.items()},
         "proof": None if judgement.proof is None else [_step(s) for s in judgement.proof.steps],
         "exact_test": {
             "holds": test.holds,
@@ -208,16 +207,12 @@ def judgement_json(judgement: Judgement) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-def _both(expression: Expression) -> dict[str, str]:
-    return {"text": text(expression), "latex": latex(expression)}
-
-
 def _step(step: Step) -> dict[str, Any]:
     return {
         "id": step.id,
         "section": step.section,
-        "goal": _both(step.goal),
-        "stages": [{**_both(s.expression), "rule": s.rule, "why": s.why} for s in step.stages],
+        "goal": both_texts(step.goal),
+        "stages": [{**both_texts(s.expression), "rule": s.rule, "why": s.why} for s in step.stages],
         "refs": list(step.refs),
     }
 
