@@ -120,6 +120,14 @@ def differentiate(formula: Expression) -> Expression:
     return merge_branches(expand_primes(raw))
 
 
+@cache
+def nth_derivative(formula: Expression, order: int) -> Expression:
+    """An elementwise formula differentiated some times over."""
+    for _ in range(order):
+        formula = differentiate(formula)
+    return formula
+
+
 def expand_primes(expression: Expression) -> Expression:
     """Replace every σ′(u) by what σ′ was worked out to be, in terms of u and σ(u).
 

@@ -122,7 +122,7 @@ def _taken_out(
         kept.append(multiply(*scalars, _put_together(term, rest)))
     inner = add(*kept)
     if inner.operation == "add":
-        inner = _with_factors_out(inner, divisors=True)
+        inner = elementwise_factors(inner, divisors=True)
     chain = _chain(terms[0])
     before, after = chain[:left], chain[len(chain) - right :]
     return _put_together(terms[0], [*before, inner, *after])
@@ -154,13 +154,8 @@ def _divisors(term: Expression) -> Hashable | None:
     return tuple(sorted(factor.form for factor in _divisor_factors(term))) or None
 
 
-def elementwise_factors(node: Expression) -> Expression:
-    """`p ⊙ g − s p` as `p ⊙ (g − s)`: what every term of a sum is multiplied by."""
-    return _with_factors_out(node)
-
-
-def _with_factors_out(node: Expression, *, divisors: bool = False) -> Expression:
-    """A sum without the elementwise factors of all its terms, which stand in front.
+def elementwise_factors(node: Expression, *, divisors: bool = False) -> Expression:
+    """`p ⊙ g − s p` as `p ⊙ (g − s)`: what every term of a sum is multiplied by stands in front.
 
     Scalars that all terms are divided by are taken out if they are whole powers or sizes, or
     always with `divisors`.

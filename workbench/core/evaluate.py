@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import cache, reduce
+from functools import reduce
 from typing import Any
 from zlib import crc32
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
-from workbench.calculus.slopes import differentiate
+from workbench.calculus.slopes import nth_derivative
 from workbench.errors import InputError
 
 Array = NDArray[Any]
@@ -388,7 +388,7 @@ def _applied(node: Expression, argument: Array) -> Array:
     if function.order == 1 and not np.iscomplexobj(argument):
         return _complex_step(function, argument)
     if function.order:
-        formula = _nth_derivative(function.formula, function.order)
+        formula = nth_derivative(function.formula, function.order)
         return np.broadcast_to(evaluate(formula, {VARIABLE: argument}), argument.shape)
     if function.columnwise:
         return _columnwise(function, argument)
@@ -411,13 +411,6 @@ def _stand_in(function: Function, argument: Array) -> Array:
     rate, phase = 0.5 + crc32(function.name.encode()) % 97 / 97, len(function.name)
     turned = rate * argument + phase + function.order * np.pi / 2
     return np.asarray(rate**function.order * np.sin(turned))
-
-
-@cache
-def _nth_derivative(formula: Expression, order: int) -> Expression:
-    for _ in range(order):
-        formula = differentiate(formula)
-    return formula
 
 
 def _columnwise(function: Function, argument: Array) -> Array:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 from workbench.calculus.algebra import spread
 from workbench.calculus.expressions import Expression, jacobian, transform, walk
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.slopes import at as slope_at
-from workbench.calculus.slopes import base, differentiate, slope
+from workbench.calculus.slopes import base, nth_derivative, slope
 from workbench.core.numerics import LOG_ONE_PLUS_EXP, Line, stable_lines
 from workbench.derivation.steps import DERIVATIVES, Derivation, variable_of
 from workbench.derivation.system import Equation
@@ -81,16 +80,7 @@ def _derivative_at(function: Function, argument: Expression) -> Expression:
         raise InputError(f"{function.name}′ couples the entries of a column and cannot be emitted")
     if function.order == 1:
         return slope_at(slope(base(function)).form, argument, base(function)(argument))
-    return substitute(_nth_derivative(function), {VARIABLE: argument})
-
-
-@cache
-def _nth_derivative(function: Function) -> Expression:
-    assert function.formula is not None
-    formula = function.formula
-    for _ in range(function.order):
-        formula = differentiate(formula)
-    return formula
+    return substitute(nth_derivative(function.formula, function.order), {VARIABLE: argument})
 
 
 def primitive(expression: Expression) -> Expression:
