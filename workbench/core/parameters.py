@@ -6,10 +6,10 @@ An optimizer updates the whole network by the vector; a program reads and writes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -38,6 +38,7 @@ class Parameters(Mapping[str, Array]):
     ----------
     vector : (parameters,), all entries in the order of `shapes`, each array row by row.
     shapes : the shape of each array: weights W1 (m_1, m_0), biases b1 (m_1,).
+    turned : the matrices that lie column by column instead, as their transposes.
 
     >>> parameters = Parameters({"W1": (2, 3), "b1": (2,)})
     >>> parameters["W1"][1] = [4, 5, 6]
@@ -45,15 +46,22 @@ class Parameters(Mapping[str, Array]):
     array([0., 0., 0., 4., 5., 6., 0., 0.])
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike = np.float64):
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        dtype: DTypeLike = np.float64,
+        turned: Collection[str] = (),
+    ):
         self.shapes = MappingProxyType(dict(shapes))
+        self.turned = frozenset(turned)
         _refuse_too_large(sum(map(math.prod, self.shapes.values())) * np.dtype(dtype).itemsize)
         self.vector = _aligned_zeros(sum(map(math.prod, self.shapes.values())), np.dtype(dtype))
         self._views: dict[str, Array] = {}
         start = 0
         for name, shape in self.shapes.items():
             end = start + math.prod(shape)
-            self._views[name] = self.vector[start:end].reshape(shape)
+            order: Literal["C", "F"] = "F" if name in self.turned else "C"
+            self._views[name] = self.vector[start:end].reshape(shape, order=order)
             start = end
 
     @property
@@ -69,7 +77,15 @@ class Parameters(Mapping[str, Array]):
         >>> parameters.zeros_like()["b1"]
         array([0., 0.])
         """
-        return Parameters(self.shapes, self.dtype)
+        return Parameters(self.shapes, self.dtype, self.turned)
+
+    def stored(self, name: str) -> Array:
+        """The array as it lies in memory, row by row: the transpose of what is turned.
+
+        >>> Parameters({"W1": (2, 3)}, turned=["W1"]).stored("W1").shape
+        (3, 2)
+        """
+        return self._views[name].T if name in self.turned else self._views[name]
 
     def __getitem__(self, name: str) -> Array:
         """Return the view of one array."""

@@ -1,4 +1,4 @@
-"""Buffers and source: the flat list of calls becomes a Python function that people can read.
+"""Buffers: a place for every register, shared out by lifetime.
 
 A buffer is used again once nobody reads its value any more. An elementwise call writes over an
 operand that dies there. Results with names of their own (intermediates, gradients) keep theirs.
@@ -6,17 +6,11 @@ operand that dies there. Results with names of their own (intermediates, gradien
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from workbench.core.calls import Block, Call, Operand, Register
-
-_HOISTED = {".T": "_T", "[:, None]": "_column"}
-"""Views that are made once, and what is put behind the name for them."""
-
-_NUMPY_NAME = re.compile(r"(?<![\w.])([a-z][a-z_]*)(?=[.(])")
+from workbench.core.program.calls import Block, Call, Operand, Register
 
 
 @dataclass(frozen=True)
@@ -61,13 +55,14 @@ def _lifetimes(calls: Sequence[Call]) -> tuple[dict[Register, int], dict[Registe
         if not call.target.is_given:
             first.setdefault(call.target, time)
             last[call.target] = max(time, last.get(call.target, time))
-        for source in _registers(call):
+        for source in registers_of(call):
             if not source.is_given:
                 last[source] = time
     return first, last
 
 
-def _registers(call: Call) -> Iterable[Register]:
+def registers_of(call: Call) -> Iterable[Register]:
+    """The registers that a call reads."""
     return (o.source for o in call.operands if isinstance(o.source, Register))
 
 
@@ -92,11 +87,11 @@ def _may_be_overwritten(operand: Operand, call: Call, last: dict[Register, int],
         isinstance(source, Register)
         and not source.is_given
         and not source.name
-        and not operand.view
+        and not operand.views
         and source is not call.target
         and last.get(source) == time
         and (source.shape, source.boolean) == (call.target.shape, call.target.boolean)
-        and sum(register is source for register in _registers(call)) == 1
+        and sum(register is source for register in registers_of(call)) == 1
     )
 
 
@@ -140,28 +135,6 @@ def needed_calls(blocks: Sequence[Block], wanted: Iterable[Register]) -> list[Bl
         for call in reversed(block.calls):
             if call.target in needed:
                 calls.append(call)
-                needed.update(_registers(call))
+                needed.update(registers_of(call))
         kept.append(Block(block.line, calls[::-1]))
     return [block for block in reversed(kept) if block.calls]
-
-
-def call_text(call: Call, buffers: Buffers, hoisted: dict[str, str]) -> str:
-    """One call as a line of Python; transposed views that never change are made beforehand."""
-    target = buffers.places.get(call.target, call.target.name)
-    operands = [_operand_text(operand, buffers, hoisted) for operand in call.operands]
-    return call.template.format(*operands, out=target)
-
-
-def _operand_text(operand: Operand, buffers: Buffers, hoisted: dict[str, str]) -> str:
-    if isinstance(operand.source, str):
-        return operand.source + operand.view
-    name = buffers.places.get(operand.source, operand.source.name)
-    if operand.view in _HOISTED:
-        return hoisted.setdefault(name + operand.view, name + _HOISTED[operand.view])
-    return name + operand.view
-
-
-def numpy_names(lines: Iterable[str]) -> list[str]:
-    """The NumPy functions that lines of source call, sorted."""
-    code = [line for line in lines if not line.lstrip().startswith("#")]
-    return sorted({name for line in code for name in _NUMPY_NAME.findall(line)})

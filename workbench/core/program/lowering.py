@@ -1,4 +1,4 @@
-"""From expressions to a flat list of NumPy calls.
+"""From expressions to a flat list of calls on arrays.
 
 Each call writes one new register; buffers are shared out later. A batch is stored with a sample a
 row, the transpose of the column convention on paper: such a value is marked `transposed`, and a
@@ -17,9 +17,17 @@ from workbench.calculus.dimensions import ONE, SCALAR, Shape
 from workbench.calculus.expressions import Expression, number, symbols_of
 from workbench.calculus.functions import Function
 from workbench.calculus.matrices import matmul
-from workbench.core.calls import PRIMITIVE_CALLS, Block, Call, Operand, Register
 from workbench.core.evaluate import evaluate
 from workbench.core.numerics import LOG_ONE_PLUS_EXP, Line
+from workbench.core.program.calls import (
+    COLUMN,
+    PRIMITIVES,
+    Block,
+    Call,
+    Constant,
+    Operand,
+    Register,
+)
 from workbench.derivation.network import BATCH
 from workbench.errors import InputError
 
@@ -32,22 +40,18 @@ class Lowering:
     Attributes
     ----------
     blocks : the calls so far, an equation a block.
-    constants : named constants as source text, made once before the first step.
     implementations : hand-written functions that the calls use, by name.
     """
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self.blocks: list[Block] = []
-        self.constants: dict[str, str] = {}
         self.implementations: dict[str, Callable[..., object]] = {}
         self.known: dict[Expression, Operand] = {}
 
-    def give(self, symbol: Expression, name: str) -> Register:
+    def give(self, symbol: Expression, register: Register) -> None:
         """Declare a symbol whose array comes from outside."""
-        register = Register(self._stored_shape(symbol), name=name, is_given=True)
-        self.known[symbol] = Operand(register, transposed=_is_batch(symbol))
-        return register
+        self.known[symbol] = Operand(register, transposed=register.transposed)
 
     def compute(self, line: Line, target: Register) -> None:
         """Lower one equation into a register and remember its left side.
@@ -59,14 +63,10 @@ class Lowering:
         """
         self.blocks.append(Block(line))
         left = line.equation.left
-        transposed = _is_batch(left)
         operand = self.lower(line.computed, target)
         if operand.source is not target:
-            if target.shape == ():
-                self._call("{out} = {0}", [operand], target)
-            else:
-                self._call("copyto({out}, {0})", [operand.oriented(transposed)], target)
-        self.known[left] = Operand(target, transposed=transposed)
+            self._call("copy", [operand.oriented(target.transposed)], target)
+        self.known[left] = Operand(target, transposed=target.transposed)
         if line.equation.right.operation == "apply":
             self.known.setdefault(line.equation.right, self.known[left])
 
@@ -95,25 +95,18 @@ class Lowering:
                 return self._sum(node, target)
             case "apply":
                 return self._apply(node, target)
-            case "maximum" | "minimum":
-                call = f"{node.operation}({{0}}, {{1}}, out={{out}})"
-                return self._elementwise(call, node, target)
+            case "maximum" | "minimum" | "where":
+                return self._elementwise(node, target)
             case "greater" | "greater_equal":
-                call = f"{node.operation}({{0}}, {{1}}, {{out}})"
-                return self._elementwise(call, node, None, boolean=True)
-            case "where":
-                return self._elementwise("{out}[...] = where({0}, {1}, {2})", node, target)
+                return self._elementwise(node, None, boolean=True)
             case "vec" | "devec":
                 return self._reshaped(node)
             case "kron" | "diag" | "diagonal":
-                call = f"{{out}}[...] = {node.operation}" + (
-                    "({0}, {1})" if node.operation == "kron" else "({0})"
-                )
                 operands = [self._plain(argument) for argument in node.arguments]
-                return self._emit(call, operands, node, target)
+                return self._emit(node.operation, operands, node, target)
             case "column_max":
                 rows = self.lower(node.arguments[0]).oriented(True)
-                return self._emit("maximum.reduce({0}, 1, None, {out})", [rows], node, target)
+                return self._emit("row_max", [rows], node, target)
         raise InputError(f"a program cannot compute {node.operation}")
 
     # constants
@@ -122,41 +115,25 @@ class Lowering:
         if symbols_of(node) or any(n.operation == "jacobian" for n in (node, *node.arguments)):
             return None
         if node.is_scalar:
-            return self._number(float(evaluate(node, {}, self.sizes).item()))
+            return _number(float(evaluate(node, {}, self.sizes).item()))
         shape = self._stored_shape(node)
-        numbers = "_".join(map(str, shape))
         match node.operation:
-            case "ones":
-                name = self._named(f"ones_{numbers}", f"ones({shape}, dtype)")
-            case "zero":
-                name = self._named(f"zeros_{numbers}", f"zeros({shape}, dtype)")
+            case "ones" | "zero":
+                constant = Constant(float(node.operation == "ones"), shape)
             case "identity":
-                name = self._named(f"identity_{shape[0]}", f"eye({shape[0]}, dtype=dtype)")
+                constant = Constant(1.0, shape, is_identity=True)
             case _:
                 return None
-        return Operand(name, transposed=_is_batch(node), reshaped_to=len(shape))
-
-    def _number(self, value: float) -> Operand:
-        for name, text in self.constants.items():
-            if text == f"array({value!r}, dtype)":
-                return Operand(name, broadcast=True)
-        index = sum(name.startswith("constant_") for name in self.constants) + 1
-        return Operand(self._named(f"constant_{index}", f"array({value!r}, dtype)"), broadcast=True)
-
-    def _named(self, name: str, text: str) -> str:
-        self.constants[name] = text
-        return name
+        return Operand(constant, transposed=_is_batch(node))
 
     # elementwise operations
 
     def _elementwise(
-        self, call: str, node: Expression, target: Register | None, boolean: bool = False
+        self, node: Expression, target: Register | None, boolean: bool = False
     ) -> Operand:
         transposed = _is_batch(node)
         operands = [self.lower(a).oriented(transposed) for a in node.arguments]
-        if node.is_scalar:
-            call = _scalar_call(call)
-        return self._emit(call, operands, node, target, in_place=True, boolean=boolean)
+        return self._emit(node.operation, operands, node, target, boolean=boolean)
 
     def _binary(
         self, name: str, left: Operand, right: Operand, node: Expression, target: Register | None
@@ -165,10 +142,7 @@ class Lowering:
         if left.is_boolean and right.is_boolean:
             left = self._formed(left)
         operands = [left.oriented(transposed), right.oriented(transposed)]
-        if node.is_scalar:
-            sign = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}[name]
-            return self._emit(f"{{out}} = {{0}} {sign} {{1}}", operands, node, target)
-        return self._emit(f"{name}({{0}}, {{1}}, {{out}})", operands, node, target, in_place=True)
+        return self._emit(name, operands, node, target)
 
     def _add(self, node: Expression, target: Register | None) -> Operand:
         signed = []
@@ -204,8 +178,7 @@ class Lowering:
         if constant == -1.0 and len(moves) == 1 and above:
             return self._emit_unary("negative", moves[0][1], node, target)
         if constant != 1.0 or not above:
-            times = Operand(repr(constant)) if node.is_scalar else self._number(constant)
-            moves.insert(len(above), ("multiply", times))
+            moves.insert(len(above), ("multiply", _number(constant)))
         (_, result), *rest = moves
         for index, (name, operand) in enumerate(rest, start=1):
             last = target if index == len(rest) else None
@@ -222,21 +195,15 @@ class Lowering:
         }.get(node.data)
         if name is not None:
             return self._emit_unary(name, base, node, target)
-        exponent = self._number(float(node.data))
-        operands = [base.oriented(_is_batch(node)), exponent]
-        call = "{out} = power({0}, {1})" if node.is_scalar else "power({0}, {1}, {out})"
-        return self._emit(call, operands, node, target, in_place=True)
+        operands = [base.oriented(_is_batch(node)), _number(float(node.data))]
+        return self._emit("power", operands, node, target)
 
     def _apply(self, node: Expression, target: Register | None) -> Operand:
         function = node.data
         assert isinstance(function, Function)
         if function == LOG_ONE_PLUS_EXP:
-            operands = [
-                self._number(0.0),
-                self.lower(node.arguments[0]).oriented(_is_batch(node)),
-            ]
-            call = "{out} = logaddexp({0}, {1})" if node.is_scalar else "logaddexp({0}, {1}, {out})"
-            return self._emit(call, operands, node, target, in_place=True)
+            operands = [_number(0.0), self.lower(node.arguments[0]).oriented(_is_batch(node))]
+            return self._emit("logaddexp", operands, node, target)
         written = function.implementation
         if written is not None and function.formula is not None:
             by_hand = written.slope if function.order else written.value
@@ -244,18 +211,18 @@ class Lowering:
                 name = f"{function.name}_{'slope' if function.order else 'value'}"
                 self.implementations[name] = by_hand
                 operand = self.lower(node.arguments[0]).oriented(_is_batch(node))
-                return self._emit(f"{{out}}[...] = {name}({{0}})", [operand], node, target)
+                return self._emit(f"call {name}", [operand], node, target)
         if function.formula is not None and not function.order:
             return self.lower(function.at(node.arguments[0]), target)
-        operand = self.lower(node.arguments[0])
-        return self._emit_unary(PRIMITIVE_CALLS[function.name], operand, node, target)
+        if function.name not in PRIMITIVES:
+            raise InputError(f"a program cannot compute {function.name}: nothing is known of it")
+        return self._emit_unary(function.name, self.lower(node.arguments[0]), node, target)
 
     def _emit_unary(
         self, name: str, operand: Operand, node: Expression, target: Register | None = None
     ) -> Operand:
         operands = [self._formed(operand).oriented(_is_batch(node))]
-        call = f"{{out}} = {name}({{0}})" if node.is_scalar else f"{name}({{0}}, {{out}})"
-        return self._emit(call, operands, node, target, in_place=True)
+        return self._emit(name, operands, node, target)
 
     # matrix operations
 
@@ -272,17 +239,16 @@ class Lowering:
     ) -> Operand:
         first = self._formed(self.lower(left))
         value = self._formed(value)
-        transposed = shape[1] == BATCH and shape[0] != ONE
-        out = target or Register(self._numeric(shape, transposed))
+        out = target or self._register(shape)
         if shape == SCALAR:
-            return self._call("{out} = dot({0}, {1})", [first, value], out)
-        if shape[0] == ONE:
+            operands = [first, value]
+        elif shape[0] == ONE:
             operands = [value.oriented(True), first]
-        elif transposed:
+        elif out.transposed:
             operands = [value.oriented(True), first.oriented(True)]
         else:
             operands = [first.oriented(False), value.oriented(False)]
-        return self._call("dot({0}, {1}, {out})", operands, out, transposed)
+        return self._call("dot", operands, out)
 
     def _outer(
         self,
@@ -295,24 +261,23 @@ class Lowering:
         """A column times a row; with 𝟏 on one side nothing is computed."""
         transposed = shape[1] == BATCH
         if left.operation == "ones":
-            view = "[:, None]" if transposed else ""
-            return replace(value, view=value.view + view, transposed=transposed, broadcast=True)
+            spread = value.viewed(COLUMN) if transposed else value
+            return replace(spread, transposed=transposed, broadcast=True)
         column = self.lower(left)
         if repeats:
-            view = "" if transposed else "[:, None]"
-            return replace(column, view=column.view + view, transposed=transposed, broadcast=True)
-        out = target or Register(self._numeric(shape, transposed))
-        first, second = (value, column) if transposed else (column, value)
-        spread = replace(first, view=first.view + "[:, None]")
-        return self._call("multiply({0}, {1}, {out})", [spread, second], out, transposed)
+            spread = column if transposed else column.viewed(COLUMN)
+            return replace(spread, transposed=transposed, broadcast=True)
+        out = target or self._register(shape)
+        first, second = (value, column) if out.transposed else (column, value)
+        return self._call("multiply", [first.viewed(COLUMN), second], out)
 
     def _formed(self, operand: Operand) -> Operand:
         """A broadcast or truth-valued operand as an array of numbers, for a matrix product."""
         if not isinstance(operand.source, Register) or not operand.source.boolean:
             return operand
         out = Register(operand.source.shape)
-        plain = Operand(operand.source)
-        return replace(operand, source=self._call("copyto({out}, {0})", [plain], out).source)
+        self._call("copy", [Operand(operand.source)], out)
+        return replace(operand, source=out)
 
     def _sum(self, node: Expression, target: Register | None) -> Operand:
         inner = node.arguments[0]
@@ -320,29 +285,27 @@ class Lowering:
         if inner.operation == "power" and inner.data == Fraction(2):
             operand = self.lower(inner.arguments[0])
             if not operand.broadcast:
-                return self._call("{out} = vdot({0}, {0})", [operand], out)
+                return self._call("vdot", [operand, operand], out)
         scalars, rest = split_scalars(inner)
         if not scalars and rest is not None and rest.operation == "multiply":
             left, *others = rest.arguments
             pair = self.lower(left), self.lower(multiply(*others))
             if not any(o.broadcast or o.is_boolean for o in pair):
                 same = [operand.oriented(pair[0].transposed) for operand in pair]
-                return self._call("{out} = vdot({0}, {1})", same, out)
-        return self._call("{out} = add.reduce({0}, None)", [self.lower(inner)], out)
+                return self._call("vdot", same, out)
+        return self._call("sum", [self.lower(inner)], out)
 
     def _reshaped(self, node: Expression) -> Operand:
         inner = self.lower(node.arguments[0])
         if node.operation == "devec":
             rows, columns = (dimension.size(self.sizes) for dimension in node.shape)
-            view = f"{inner.view}.reshape({columns}, {rows})"
-            return replace(inner, view=view, transposed=True, reshaped_to=2)
+            return replace(inner.viewed((columns, rows)), transposed=True)
         stored = inner.oriented(True)
+        rows, columns = (d.size(self.sizes) for d in node.arguments[0].shape)
         if inner.broadcast:
-            rows, columns = (d.size(self.sizes) for d in node.arguments[0].shape)
-            out = Register((columns, rows))
-            stored = self._call("{out}[...] = {0}", [stored], out, True)
-        view = stored.view + ".reshape(-1)"
-        return replace(stored, view=view, transposed=False, reshaped_to=1)
+            out = Register((columns, rows), transposed=True)
+            stored = self._call("copy", [stored], out)
+        return replace(stored.viewed((rows * columns,)), transposed=False)
 
     def _plain(self, node: Expression) -> Operand:
         operand = self.lower(node)
@@ -352,29 +315,24 @@ class Lowering:
 
     def _emit(
         self,
-        template: str,
+        operation: str,
         operands: Sequence[Operand],
         node: Expression,
         target: Register | None,
-        in_place: bool = False,
         boolean: bool = False,
     ) -> Operand:
-        transposed = _is_batch(node)
-        shape = self._stored_shape(node)
-        usable = target is not None and target.shape == shape and not boolean
-        out = target if usable and target is not None else Register(shape, boolean)
-        return self._call(template, operands, out, transposed, in_place)
+        out = self._register(node.shape, boolean)
+        if target is not None and _alike(target, out):
+            out = target
+        return self._call(operation, operands, out)
 
-    def _call(
-        self,
-        template: str,
-        operands: Sequence[Operand],
-        out: Register,
-        transposed: bool = False,
-        in_place: bool = False,
-    ) -> Operand:
-        self.blocks[-1].calls.append(Call(template, tuple(operands), out, in_place))
-        return Operand(out, transposed=transposed)
+    def _call(self, operation: str, operands: Sequence[Operand], out: Register) -> Operand:
+        self.blocks[-1].calls.append(Call(operation, tuple(operands), out))
+        return Operand(out, transposed=out.transposed)
+
+    def _register(self, shape: Shape, boolean: bool = False) -> Register:
+        transposed = shape[1] == BATCH and shape[0] != ONE
+        return Register(self._numeric(shape, transposed), boolean, transposed=transposed)
 
     def _stored_shape(self, node: Expression) -> tuple[int, ...]:
         return self._numeric(node.shape, _is_batch(node))
@@ -384,15 +342,18 @@ class Lowering:
         return tuple(reversed(sizes)) if transposed else tuple(sizes)
 
 
+def _alike(one: Register, other: Register) -> bool:
+    """Whether two registers hold the same kind of array."""
+    return all(getattr(one, a) == getattr(other, a) for a in ("shape", "boolean", "transposed"))
+
+
+def _number(value: float) -> Operand:
+    return Operand(Constant(value), broadcast=True)
+
+
 def _is_batch(node: Expression) -> bool:
     """Whether a node is stored with a sample a row."""
     return node.shape[1] == BATCH and node.shape[0] != ONE
-
-
-def _scalar_call(call: str) -> str:
-    for form in (", out={out}", ", {out}", "{out}[...] = "):
-        call = call.replace(form, "")
-    return "{out} = " + call
 
 
 def _is_repeated_reciprocal(factor: Expression) -> bool:

@@ -1,0 +1,301 @@
+"""The source of a program: a derivation's forward and backward pass as a Python module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from workbench.calculus.dimensions import ONE
+from workbench.calculus.expressions import Expression, Kind, walk
+from workbench.core.numerics import stable_lines
+from workbench.core.parameters import MOST_MEMORY, readable_bytes
+from workbench.core.program.buffers import Buffers, assign_buffers, needed_calls
+from workbench.core.program.calls import Block, Call, Register
+from workbench.core.program.lowering import Lowering
+from workbench.core.program.numpy_source import NumPyWriter, inlined, numpy_names
+from workbench.derivation.network import BATCH
+from workbench.derivation.steps import ELEMENTWISE, Derivation, variable_of
+from workbench.derivation.system import System
+from workbench.errors import InputError, TooLargeError, close_matches
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of a program and what it needs to run.
+
+    Attributes
+    ----------
+    text : a Python module that defines `build`.
+    buffer_bytes : the memory that its buffers and constants take, and the largest array that a
+        call makes on the way; parameters and gradients are not counted.
+    implementations : hand-written functions of plugins that the text calls, by name.
+    """
+
+    text: str
+    buffer_bytes: int
+    implementations: Mapping[str, Callable[..., object]]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A derivation as calls: those of the system's equations, then those of its gradients.
+
+    Attributes
+    ----------
+    inputs, targets, parameters, gradients : registers whose arrays come from outside, in order.
+    loss, output : the registers of the loss and of what the network answers.
+    """
+
+    blocks: list[Block]
+    inputs: list[Register]
+    targets: list[Register]
+    parameters: list[Register]
+    gradients: list[Register]
+    loss: Register
+    output: Register
+    implementations: Mapping[str, Callable[..., object]]
+
+
+def turned_parameters(system: System) -> frozenset[str]:
+    """The parameters that are best stored as their transposes: those that multiply an input.
+
+    With a sample a row in memory, Wᵀ (inputs, outputs) makes both W X and its gradient a product
+    of two matrices that lie as they are read, which BLAS does faster where they are small.
+
+    >>> from workbench.api import network
+    >>> turned_parameters(network("3-4-2").system(batch=True))
+    frozenset({'W1'})
+    """
+    return frozenset(
+        left.symbol.name
+        for equation in system.equations
+        for node in walk(equation.right)
+        if node.operation == "matmul"
+        for left, right in [node.arguments[-2:]]
+        if _is_kind(left, Kind.PARAMETER) and _is_kind(right, Kind.INPUT)
+    )
+
+
+def lower(derivation: Derivation, sizes: Mapping[str, int], turned: Collection[str]) -> Lowered:
+    """Lower a derivation for a batch of known sizes.
+
+    Raises
+    ------
+    InputError
+        If an operation cannot be computed in a program.
+    """
+    system = derivation.system
+    lowering = Lowering(sizes)
+    given: dict[Kind, list[Register]] = {}
+    for kind in (Kind.INPUT, Kind.TARGET, Kind.PARAMETER):
+        given[kind] = []
+        for symbol in system.of_kind(kind):
+            register = _register(symbol, symbol.symbol.name, sizes, turned, is_given=True)
+            given[kind].append(register)
+            lowering.give(symbol, register)
+    results: dict[Expression, Register] = {}
+    gradients: dict[str, Register] = {}
+    for line in stable_lines([*system.equations, *derivation.backward]):
+        left = line.equation.left
+        if left.operation == "jacobian":
+            name = variable_of(left).symbol.name
+            register = _register(left, name, sizes, turned, prefix="d", is_given=True)
+            gradients[name] = register
+        else:
+            register = _register(left, left.symbol.name, sizes, turned)
+        results[left] = register
+        lowering.compute(line, register)
+    return Lowered(
+        lowering.blocks,
+        given[Kind.INPUT],
+        given[Kind.TARGET],
+        given[Kind.PARAMETER],
+        [gradients[symbol.symbol.name] for symbol in system.parameters],
+        results[system.loss],
+        results[system.equations[-2].left],
+        lowering.implementations,
+    )
+
+
+def _register(
+    symbol: Expression,
+    name: str,
+    sizes: Mapping[str, int],
+    turned: Collection[str],
+    *,
+    prefix: str = "",
+    is_given: bool = False,
+) -> Register:
+    """The register of a symbol or of a gradient: a batch, or what is turned, as its transpose."""
+    shape = tuple(dimension.size(sizes) for dimension in symbol.shape if dimension != ONE)
+    suffix = "_T" if name in turned else ""
+    transposed = bool(suffix) or (symbol.shape[1] == BATCH and symbol.shape[0] != ONE)
+    return Register(
+        shape[::-1] if transposed else shape,
+        name=prefix + name + suffix,
+        is_given=is_given,
+        transposed=transposed,
+    )
+
+
+def _is_kind(node: Expression, kind: Kind) -> bool:
+    return node.operation == "symbol" and node.symbol.kind is kind
+
+
+def write_source(
+    derivation: Derivation,
+    batch_size: int,
+    dtype: DTypeLike = np.float64,
+    title: str = "",
+    turned: Collection[str] | None = None,
+) -> Source:
+    """Print a derivation's forward and backward pass as a Python module.
+
+    Parameters
+    ----------
+    turned : the parameters that are stored as their transposes; see `turned_parameters`.
+
+    Raises
+    ------
+    InputError
+        If the type is neither float32 nor float64.
+    TooLargeError
+        If buffers, constants, parameters and gradients would take more than `MOST_MEMORY` bytes.
+    """
+    if turned is None:
+        turned = turned_parameters(derivation.system)
+    return _Writer(derivation, batch_size, float_type(dtype), title, turned).write()
+
+
+def float_type(given: DTypeLike) -> np.dtype[Any]:
+    """The type of a program's numbers.
+
+    >>> float_type("float32")
+    dtype('float32')
+    """
+    try:
+        found = np.dtype(given)
+    except TypeError:
+        found = np.dtype(object)
+    if found.name not in DTYPES:
+        raise InputError(f"unknown dtype {given!r}; {close_matches(str(given), DTYPES)}")
+    return found
+
+
+@dataclass
+class _Writer:
+    derivation: Derivation
+    batch_size: int
+    dtype: np.dtype[Any]
+    title: str
+    turned: Collection[str]
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        return {**self.derivation.system.sizes, BATCH.names[0]: self.batch_size}
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        return lower(self.derivation, self.sizes, self.turned)
+
+    @cached_property
+    def buffers(self) -> Buffers:
+        return assign_buffers(self.lowered.blocks)
+
+    def write(self) -> Source:
+        lowered, writer = self.lowered, NumPyWriter(self.buffers)
+        inputs = [register.name for register in lowered.inputs]
+        targets = [register.name for register in lowered.targets] or ["Y"]
+        loss, output = lowered.loss, lowered.output
+        functions = [
+            ("step", [*inputs, *targets], loss, [loss, *lowered.gradients]),
+            ("forward", [*inputs, *targets], loss, [loss, output]),
+            ("predict", inputs, output, [output]),
+        ]
+        bodies = []
+        for name, arguments, returned, wanted in functions:
+            kept = needed_calls(lowered.blocks, wanted)
+            bodies += [
+                f"    def {name}({', '.join(arguments)}):",
+                *(f"        {line}" for line in writer.lines(kept)),
+                f"        return {self.buffers.places.get(returned, returned.name)}",
+                "",
+            ]
+        own_bytes = self._bytes(writer)
+        self._refuse_too_large(own_bytes)
+        return Source(self._module(writer, bodies), own_bytes, lowered.implementations)
+
+    def _bytes(self, writer: NumPyWriter) -> int:
+        """The memory of buffers and constants, and of the largest array made on the way."""
+        calls = [call for block in self.lowered.blocks for call in block.calls]
+        entries = sum(prod(constant.shape) for constant in writer.constants)
+        entries += max((prod(c.target.shape) for c in calls if _makes_array(c)), default=0)
+        return self.buffers.bytes(self.dtype.itemsize) + entries * self.dtype.itemsize
+
+    def _refuse_too_large(self, own_bytes: int) -> None:
+        entries = sum(prod(register.shape) for register in self.lowered.parameters)
+        given_bytes = 2 * entries * self.dtype.itemsize
+        if own_bytes + given_bytes <= MOST_MEMORY:
+            return
+        name = self.derivation.strategy.name
+        if given_bytes > MOST_MEMORY:
+            way_out = "use narrower layers"
+        elif name != ELEMENTWISE.name:
+            way_out = f"use --strategy {ELEMENTWISE.name}, which forms no Jacobian"
+        else:
+            way_out = "use a smaller batch"
+        raise TooLargeError(
+            f"the {name} strategy on {self.title or 'this system'} with a batch of "
+            f"{self.batch_size} needs {readable_bytes(own_bytes + given_bytes)} of memory, more "
+            f"than {readable_bytes(MOST_MEMORY)}; {way_out}"
+        )
+
+    def _module(self, writer: NumPyWriter, bodies: Sequence[str]) -> str:
+        lowered = self.lowered
+        arguments = [register.name for register in (*lowered.parameters, *lowered.gradients)]
+        given = {register.name for register in (*lowered.inputs, *lowered.targets)}
+        inline = {v: k for k, v in writer.hoisted.items() if re.split(r"\W", k)[0] in given}
+        made = [f"    {name} = {constant.text}" for constant, name in writer.constants.items()]
+        for name, shape, boolean in self.buffers.allocations:
+            made.append(f"    {name} = empty({shape}, {'bool' if boolean else 'dtype'})")
+        made += [f"    {v} = {k}" for k, v in writer.hoisted.items() if v not in inline]
+        body = [inlined(line, inline) for line in bodies]
+        imports = [name for name in numpy_names([*made, *body]) if hasattr(np, name)]
+        header = [f"from numpy import {', '.join([*imports, f'{self.dtype} as dtype'])}"]
+        if any("special." in line for line in body):
+            header.append("from scipy import special")
+        code = [
+            f"def build({', '.join(arguments)}):",
+            f'    """{self._docstring()}"""',
+            *made,
+            "",
+            *body,
+            f"    return step, forward, predict, {lowered.output.name}",
+        ]
+        return "\n".join([*header, "", "", *code, ""])
+
+    def _docstring(self) -> str:
+        by_hand = ", ".join(self.lowered.implementations)
+        plugins = f"    {by_hand}: hand-written functions of plugins.\n" if by_hand else ""
+        return (
+            f"Make step, forward and predict for {self.title or 'the system'}, batch "
+            f"{self.batch_size}, {self.dtype}.\n\n"
+            "    step fills the arrays d… with gradients and returns the loss. A batch holds a\n"
+            "    sample a row, the transpose of the formulas beside the code, where a sample is a\n"
+            "    column; …_T is the transpose of a matrix.\n"
+            f"{plugins}    "
+        )
+
+
+def _makes_array(call: Call) -> bool:
+    """Whether a call makes an array of its own, which is then copied to its target."""
+    return call.operation in ("where", "kron", "diag", "diagonal") or call.operation[:4] == "call"
