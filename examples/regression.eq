@@ -1,8 +1,10 @@
-# Ridge regression: a sample is a row of X, the mean of the squares of the residuals, and a penalty.
+# Ridge regression of a batch of B samples: a sample is a row of X, the loss is the mean of the
+# squares of the residuals, and a penalty.
 
-input X : n×m, lambda : 1
-target y : n
+input X : B×m, lambda : 1
+target y : B
 parameter w : m
 
-r = X w − y
-L = 1/n ‖r‖² + lambda ‖w‖²
+p = X w
+r = p − y
+L = 1/B ‖r‖² + lambda ‖w‖²

@@ -1,4 +1,4 @@
-"""What all tests share: steady settings for hypothesis, and `--update-golden`."""
+"""What all tests share: steady settings for hypothesis, `--update-golden` and `--full`."""
 
 from __future__ import annotations
 
@@ -15,3 +15,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what is printed now to tests/golden instead of comparing",
     )
+    parser.addoption("--full", action="store_true", help="run the long forms of the tests")

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workbench.core.data import load
+from workbench.core.data import Preparation, load
+from workbench.core.data.sources import Conversion, open_source
 from workbench.errors import InputError, TooLargeError
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "data"
@@ -229,8 +230,12 @@ def test_unreadable_sources(tmp_path: Path) -> None:
 
 def test_one_hot_that_would_not_fit_is_refused(tmp_path: Path) -> None:
     rows = "\n".join(f"1,{number}.5" for number in range(20_000))
+    dataset = load(write(tmp_path, rows), categorical=True)
     with pytest.raises(TooLargeError, match=r"20,000 classes in 20,000 rows needs 3\.2 GB"):
-        load(write(tmp_path, rows), categorical=True)
+        dataset.targets  # noqa: B018
+    conversion = Conversion(dataset, Preparation.fit(dataset), "float32", 20_000)
+    with pytest.raises(TooLargeError, match=r"20,000 outputs, needs 1\.6 GB"):
+        next(open_source(conversion, seed=0).blocks(1, 32))
 
 
 # --- properties

@@ -28,32 +28,47 @@ def numbered(count: int, classes: int = 0) -> Dataset:
     """A data set whose inputs are the numbers of its samples."""
     inputs = np.arange(count, dtype=np.float64).reshape(-1, 1)
     names = tuple(str(number) for number in range(classes)) or None
-    targets = np.eye(classes)[(np.arange(count) ** 2) % classes] if classes else inputs
-    return Dataset(inputs, targets, ("x",), ("y",), names, "numbered", True)
+    outcomes = (np.arange(count) ** 2) % classes if classes else inputs
+    return Dataset(inputs, outcomes, ("x",), ("y",), names, "numbered", True)
 
 
 @given(
     count=st.integers(2, 200),
     classes=st.sampled_from([0, 2, 3, 7]),
-    share=st.floats(0, 0.9),
+    shares=st.tuples(st.floats(0, 0.9), st.sampled_from([0, 0.1, 0.5])),
     seed=st.integers(0, 1000),
 )
 def test_split_keeps_every_sample_once_and_each_class_in_its_share(
-    count: int, classes: int, share: float, seed: int
+    count: int, classes: int, shares: tuple[float, float], seed: int
 ) -> None:
     dataset = numbered(count, classes)
     try:
-        train, validation = split(dataset, share, seed)
-    except InputError:
-        assert int(count * share + 0.5) in (0, count)
+        parts = split(dataset, shares[0], seed, test=shares[1])
+    except InputError as error:
+        assert "leave nothing to train" in str(error) or "leaves" in str(error)
         return
-    assert sorted([*train.inputs[:, 0], *validation.inputs[:, 0]]) == list(range(count))
-    assert len(validation) == int(count * share + 0.5)
-    for part in (train, validation):
-        np.testing.assert_array_equal(part.targets, dataset.targets[part.inputs[:, 0].astype(int)])
+    assert sorted(np.concatenate([part.inputs[:, 0] for part in parts])) == list(range(count))
+    assert len(parts.validation) == int(count * shares[0] + 0.5)
+    for part in parts:
+        places = part.inputs[:, 0].astype(int)
+        np.testing.assert_array_equal(part.outcomes, dataset.outcomes[places])
     if classes:
-        missed = validation.targets.sum(axis=0) - share * dataset.targets.sum(axis=0)
-        assert abs(missed).max() < 1 + 1e-9
+        for part, share in zip(parts[1:], shares, strict=True):
+            assert abs(part.class_counts - share * dataset.class_counts).max() < 1 + 1e-9
+
+
+def test_a_split_is_what_it_always_was() -> None:
+    train, validation, test = split(numbered(12, 3), 0.25, seed=1)
+    assert validation.inputs.ravel().tolist() == [11, 1, 9]
+    assert (len(train), len(test)) == (9, 0)
+
+
+def test_split_without_strata_and_the_test_part_apart_from_validation() -> None:
+    dataset = numbered(40, 2)
+    plain = split(dataset, 0.25, 3, stratify=False)
+    assert plain.validation.inputs.tolist() == split(numbered(40), 0.25, 3)[1].inputs.tolist()
+    same = split(dataset, 0.25, 3, test=0.25).validation
+    assert same.inputs.tolist() == split(dataset, 0.25, 3).validation.inputs.tolist()
 
 
 def test_split_depends_on_the_seed_only() -> None:
@@ -64,8 +79,7 @@ def test_split_depends_on_the_seed_only() -> None:
 
 
 def test_split_without_validation() -> None:
-    train, validation = split(numbered(4), 0, seed=0)
-    assert (len(train), len(validation)) == (4, 0)
+    assert [len(part) for part in split(numbered(4), 0, seed=0)] == [4, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +101,7 @@ def test_bad_shares(share: float, message: str) -> None:
 
 
 def test_preparation_knows_the_training_part_only() -> None:
-    train, _ = split(numbered(10), 0.3, seed=0)
+    train = split(numbered(10), 0.3, seed=0).train
     preparation = Preparation.fit(train)
     assert preparation.mean == pytest.approx(train.inputs.mean())
     assert preparation.mean != pytest.approx(numbered(10).inputs.mean())
@@ -130,6 +144,8 @@ def test_preparation_survives_json(tmp_path: Path) -> None:
         {"mean": "x"},
         {"input_names": "ab"},
         {"classes": [1, 2]},
+        {"fill": [1.0]},
+        {"fill": [1.0, float("inf")]},
     ],
 )
 def test_broken_record_of_a_preparation(damage: dict[str, Any], tmp_path: Path) -> None:
@@ -189,3 +205,73 @@ def test_inputs_of_another_width() -> None:
     preparation = Preparation.fit(numbered(3))
     with pytest.raises(InputError, match=r"inputs of shape \(1, 2\); expected \(samples, 1\)"):
         preparation.apply(np.ones((1, 2)))
+
+
+# --- missing inputs
+
+
+GAPS = "a,b,y\n1,10,0\n?,20,0\n3,?,0\n8,60,0\n"
+
+
+def test_missing_inputs_become_the_mean_of_training(tmp_path: Path) -> None:
+    data = load(write(tmp_path, GAPS), missing="mean")
+    train = data.take(np.array([0, 1, 2]))
+    preparation = Preparation.fit(train)
+    assert preparation.fill is not None
+    assert preparation.fill.tolist() == [2, 15]
+    assert preparation.scale.tolist() == pytest.approx([(2 / 3) ** 0.5, (50 / 3) ** 0.5])
+    new = np.array([[np.nan, 15.0], [2.0, np.nan]])
+    assert preparation.apply(new).tolist() == [[0, 0], [0, 0]]
+    path = write(tmp_path, "b;a\n15;\nNA;2\n", "new.csv")
+    again = Preparation.from_json(json.loads(json.dumps(preparation.to_json(), allow_nan=False)))
+    assert again.read(path).tolist() == [[0, 0], [0, 0]]
+    assert again.read(write(tmp_path, "b;a\n15;2,0\n"), decimal=",").tolist() == [[0, 0]]
+    plain = Preparation.fit(train, standardise=False)
+    assert plain.apply(new).tolist() == [[2, 15], [2, 15]]
+
+
+def test_missing_inputs_are_prepared_as_scikit_learn_does(tmp_path: Path) -> None:
+    impute = pytest.importorskip("sklearn.impute")
+    scale = pytest.importorskip("sklearn.preprocessing")
+    data = load(write(tmp_path, GAPS), missing="mean")
+    filled = impute.SimpleImputer().fit_transform(data.inputs)
+    expected = scale.StandardScaler().fit_transform(filled)
+    assert Preparation.fit(data).apply(data.inputs) == pytest.approx(expected, rel=1e-14)
+
+
+def test_missing_inputs_that_nothing_fills(tmp_path: Path) -> None:
+    data = load(write(tmp_path, GAPS), missing="drop")
+    assert (len(data), data.dropped) == (2, 2)
+    with pytest.raises(InputError, match=r"new\.csv:2:1: column 'a': missing value '\?'"):
+        Preparation.fit(data).read(write(tmp_path, "a,b\n?,1\n", "new.csv"))
+    gone = load(write(tmp_path, GAPS), missing="mean").take(np.array([1]))
+    with pytest.raises(InputError, match="column 'a' has no value in the training part"):
+        Preparation.fit(gone)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_missing_values_of_arrays(text: bool, tmp_path: Path) -> None:
+    inputs = np.array([[1, 2], [np.nan, 3], [4, 5]])
+    labels = np.array(["p", "q", "NA"])
+    np.savez(tmp_path / "data.npz", X=inputs.astype("U4") if text else inputs, y=labels)
+    with pytest.raises(InputError, match="row 2, column_1: missing value 'nan'"):
+        load(tmp_path / "data.npz")
+    with pytest.raises(InputError, match="row 3, y: missing value 'NA'"):
+        load(tmp_path / "data.npz", missing="mean")
+    np.savez(tmp_path / "data.npz", X=inputs.astype("U4") if text else inputs, y=labels[[0, 1, 1]])
+    filled = load(tmp_path / "data.npz", missing="mean")
+    np.testing.assert_array_equal(filled.inputs, inputs)
+    dropped = load(tmp_path / "data.npz", missing="drop")
+    assert (dropped.inputs.tolist(), dropped.outcomes.tolist()) == ([[1, 2], [4, 5]], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"missing": "men"}, r"unknown way 'men' with missing values: did you mean mean\?"),
+        ({"decimal": ";"}, "decimal mark ';'; expected '.' or ','"),
+    ],
+)
+def test_bad_ways_of_reading(options: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load("nowhere.csv", **options)  # type: ignore[arg-type]

@@ -43,6 +43,7 @@ from workbench.calculus.matrices import (
     transpose,
     vec,
 )
+from workbench.calculus.slopes import Stage
 from workbench.core.worked_example import worked_example
 from workbench.derivation.differentiate import derive
 from workbench.derivation.layout import Layout
@@ -330,7 +331,10 @@ def test_hostile_names_and_words_are_inert() -> None:
 
 
 def _with_hostile_words(section: Section) -> Section:
-    lines = tuple(replace(line, rule=(HOSTILE,), why=HOSTILE) for line in section.lines)
+    lines = tuple(
+        replace(line, rule=(HOSTILE,), stage=Stage(line.right, HOSTILE, HOSTILE))
+        for line in section.lines
+    )
     return Section(HOSTILE, lines)
 
 

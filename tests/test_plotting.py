@@ -275,7 +275,7 @@ def test_a_plane_with_data_covers_the_data() -> None:
 def test_classes_are_drawn_where_they_are_chosen() -> None:
     classes = Preparation(np.zeros(2), np.ones(2), ("u", "v"), ("kind",), ("low", "high"), True)
     data = Dataset(
-        np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]]), ("u", "v"), ("kind",),
+        np.eye(2), np.array([1, 0]), ("u", "v"), ("kind",),
         ("high", "low"), "data.csv", True,
     )  # fmt: skip
     figure = boundary_figure(lambda x: np.stack([-x[:, 0], x[:, 0]], axis=1), classes, data)

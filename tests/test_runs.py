@@ -1,45 +1,21 @@
-"""Runs: the directory that training leaves, whole or not at all."""
+"""Runs: the directory that a training keeps itself in."""
 
 from __future__ import annotations
 
 import json
-import zipfile
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from workbench.core import runs
-from workbench.core.data import load
-from workbench.core.runs import Run, RunWriter, load_run
-from workbench.core.training import Settings, Training, train
-from workbench.derivation.network import Network
+from tests.small_training import EPOCHS, SmallTraining, resume, settings, train
+from workbench.core.ownership import LOCK, Ownership
+from workbench.core.runs import BEST, FILES, LAST, METRICS, SETTINGS, RunWriter, load_run
 from workbench.errors import InputError
-from workbench.plugins.build import build_network
-from workbench.plugins.registry import load_registry
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
-XOR, DIGITS = EXAMPLES / "xor.csv", EXAMPLES / "digits.csv"
-
-Capture = pytest.CaptureFixture[str]
-
-
-def network(text: str) -> Network:
-    return build_network(text, registry=load_registry())
-
-
-def training(epochs: int = 2, seed: int = 0) -> Training:
-    return train(network("2-3:tanh-1"), load(XOR), Settings(epochs=epochs, seed=seed))
-
-
-def write_run(path: Path, *, force: bool = False, seed: int = 0) -> Training:
-    started = training(seed=seed)
-    with RunWriter(path, started, source="xor.csv", force=force) as writer:
-        for record in started:
-            writer.record(record)
-    return started
+SHAPES = {"W1": (1, 2), "b1": (1,)}
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -47,170 +23,205 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
+def stopped(path: Path, epochs: int) -> None:
+    """Begin a run and leave it after some epochs, with a record too many."""
+    training = SmallTraining()
+    with RunWriter.create(path, settings(0), training.state()) as writer:
+        training.run(writer, until=epochs)
+        writer.record(training.train_epoch())
+
+
 def test_a_run_holds_what_was_trained(tmp_path: Path) -> None:
-    started = write_run(tmp_path / "deep" / "run")
-    assert sorted(contents(tmp_path)) == [
-        "deep/run/metrics.jsonl",
-        "deep/run/parameters.npz",
-        "deep/run/settings.json",
-    ]
-    trained = load_run(tmp_path / "deep" / "run")
-    assert (trained.network, trained.loss) == ("2-3:tanh-1:sigmoid", "half_squared_error")
-    assert trained.settings["learning_rate"] == 0.001
-    parameters = trained.parameters(network(trained.network))
-    assert parameters.vector.tolist() == started.parameters.vector.tolist()
-    lines = (trained.path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+    place = tmp_path / "deep" / "run"
+    train(place)
+    assert sorted(contents(tmp_path)) == sorted(f"deep/run/{name}" for name in FILES)
+    assert (place / SETTINGS).read_text() == settings(0)
+    records = [json.loads(line) for line in (place / METRICS).read_text().splitlines()]
+    assert [record["epoch"] for record in records] == list(range(1, EPOCHS + 1))
+    best = min(records, key=lambda record: record["loss"])["epoch"]
+    run, expected = load_run(place), SmallTraining(epochs=best)
+    while expected.epoch < best:
+        expected.train_epoch()
+    assert (run.network, run.loss, run.plugin_files) == ("2-1:tanh", "half_squared_error", ())
+    assert (run.values["epoch"], run.settings["epochs"]) == (best, EPOCHS)
+    assert run.preparation.scale.tolist() == [1.0, 2.0]
+    for name, value in run.parameters(SHAPES).items():
+        assert value.tolist() == expected.arrays[f"parameters/{name}"].tolist()
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        write_run(tmp_path / name, seed=seed)
-    a, b, c = (contents(tmp_path / name) for name in "abc")
-    assert a["parameters.npz"] == b["parameters.npz"] != c["parameters.npz"]
-    assert a["settings.json"] == b["settings.json"] != c["settings.json"]
+def test_equal_trainings_leave_equal_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        train(tmp_path / name)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+@pytest.mark.parametrize("epochs", [0, 2, EPOCHS - 1])
+def test_a_run_goes_on_as_if_it_never_stopped(epochs: int, tmp_path: Path) -> None:
+    train(tmp_path / "whole")
+    stopped(tmp_path / "run", epochs)
+    (tmp_path / "run" / ".workbench-0123456789abcdef").write_text("left by a killed process")
+    resume(tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    resume(tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole"), "finished already"
 
 
 def test_a_run_is_replaced_only_by_force(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", seed=1)
-    before = contents(tmp_path)
+    place = tmp_path / "run"
+    train(place)
+    before = contents(place)
     with pytest.raises(InputError, match=r"there is a run in .* already; .* or give --force"):
-        write_run(tmp_path / "run", seed=2)
-    assert contents(tmp_path) == before
-    write_run(tmp_path / "run", force=True, seed=2)
-    after = contents(tmp_path)
-    assert after.keys() == before.keys()
-    assert after["run/parameters.npz"] != before["run/parameters.npz"]
+        train(place, seed=1)
+    assert contents(place) == before
+    train(place, seed=1, force=True)
+    train(tmp_path / "other", seed=1)
+    assert contents(place) == contents(tmp_path / "other")
+    assert sorted(os.listdir(tmp_path)) == ["other", "run"]
 
 
-def test_a_place_that_is_taken_is_refused_before_training(tmp_path: Path) -> None:
-    write_run(tmp_path / "run")
-    with pytest.raises(InputError, match="there is a run in"):
-        RunWriter(tmp_path / "run", training(), source="xor.csv")
+def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
+    stopped(tmp_path / "run", 2)
+    message = rf"unfinished run at epoch 2 of {EPOCHS} in .*; continue with --resume, or --force to"
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "run")
 
 
-def test_force_replaces_nothing_but_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("force", [True, False])
+def test_a_run_in_use_is_left_alone(force: bool, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    with RunWriter.create(place, settings(0), SmallTraining().state()):
+        before = contents(place)
+        message = f"run is in use by process {os.getpid()}; wait until it ends, or choose another"
+        for attempt in (lambda: train(place, force=force), lambda: resume(place)):
+            with pytest.raises(InputError, match=message):
+                attempt()
+        assert contents(place) == before
+        assert load_run(place).values["epoch"] == 0
+    assert (place / LOCK).read_bytes() == b""
+    resume(place)
+
+
+def test_force_replaces_nothing_but_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
     (tmp_path / "file").write_text("more work")
+    monkeypatch.chdir(tmp_path)
     before = contents(tmp_path)
-    for name, message in (("thesis", "holds 'chapter.tex', which is no part"), ("file", "a file;")):
+    for name, message in (
+        ("thesis", "holds 'chapter.tex', which is no part"),
+        ("file", "file is a file; expected a new or empty directory"),
+        (".", "the run . is the current directory"),
+        ("file/run", "file/run: cannot be written: "),
+    ):
         with pytest.raises(InputError, match=message):
-            write_run(tmp_path / name, force=True)
+            train(Path(name), force=True)
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("epochs", [0, 1])
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, BrokenPipeError])
-def test_what_a_broken_training_leaves(
-    error: type[BaseException], epochs: int, tmp_path: Path
-) -> None:
-    write_run(tmp_path / "run", seed=1)
-    before = contents(tmp_path)
-    started = training(epochs=3, seed=2)
+def test_what_killed_processes_left_is_completed_or_undone(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    whole = contents(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / ".run.0123abcd.old")
+    (tmp_path / ".run.0123abcd.new").mkdir()
+    (tmp_path / ".run.0123abcd.new" / "half").write_text("of a run")
+    (tmp_path / ".run.4567abcd.new").mkdir()
+    with Ownership(tmp_path / ".run.4567abcd.new"):
+        assert load_run(tmp_path / "run").values["epoch"] <= EPOCHS
+        assert sorted(os.listdir(tmp_path)) == [".run.4567abcd.new", "run"], "all but those in use"
+    assert contents(tmp_path / "run") == whole
+    (tmp_path / "run").rename(tmp_path / ".run.0123abcd.old")
+    with pytest.raises(InputError, match="there is a run"):
+        train(tmp_path / "run")
+    assert os.listdir(tmp_path) == ["run"]
+    assert contents(tmp_path / "run") == whole
+    (tmp_path / ".run.0123abcd.old").mkdir()
+    train(tmp_path / "run", seed=1, force=True)
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_an_older_run_never_comes_back_over_another(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    whole = contents(tmp_path / "run")
+    train(tmp_path / "old", seed=1)
+    (tmp_path / "old").rename(tmp_path / ".run.0123abcd.old")
+    resume(tmp_path / "run")
+    assert contents(tmp_path) == {f"run/{name}": content for name, content in whole.items()}
+
+
+def test_metrics_that_were_changed_are_not_gone_on_with(tmp_path: Path) -> None:
+    stopped(tmp_path / "run", 2)
+    file = tmp_path / "run" / METRICS
+    content = file.read_bytes()
+    for changed in (content[:20], content.replace(b"1", b"2", 1), b""):
+        file.write_bytes(changed)
+        with pytest.raises(
+            InputError, match=r"metrics\.jsonl does not begin with the 1?\d\d bytes"
+        ):
+            resume(tmp_path / "run")
+        assert file.read_bytes() == changed
+    file.unlink()
+    with pytest.raises(InputError, match="No such file"):
+        resume(tmp_path / "run")
+    file.write_bytes(content)
+    resume(tmp_path / "run")
+
+
+def test_a_record_that_is_not_finite_is_refused_whole(tmp_path: Path) -> None:
     with (
-        pytest.raises(error),
-        RunWriter(tmp_path / "run", started, source="xor.csv", force=True) as writer,
+        RunWriter.create(tmp_path / "run", settings(0), SmallTraining().state()) as writer,
+        pytest.raises(ValueError, match="not JSON compliant"),
     ):
-        for record in started:
-            if record.epoch > epochs:
-                raise error
-            writer.record(record)
-    if error is ValueError or epochs == 0:
-        assert contents(tmp_path) == before
-        return
-    assert contents(tmp_path).keys() == before.keys()
-    one_epoch = training(epochs=1, seed=2)
-    list(one_epoch)
-    kept = load_run(tmp_path / "run").parameters(one_epoch.network)
-    assert kept.vector.tolist() == one_epoch.parameters.vector.tolist()
+        writer.record({"loss": float("nan")})
+    assert (tmp_path / "run" / METRICS).read_bytes() == b""
 
 
-def test_a_place_taken_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    with (
-        pytest.raises(InputError, match="there is a run"),
-        RunWriter(tmp_path / "run", training(), source="xor.csv"),
-    ):
-        write_run(tmp_path / "run", seed=1)
-        before = contents(tmp_path / "run")
-    assert contents(tmp_path) == {f"run/{name}": content for name, content in before.items()}
+def replaced(old: str, new: str) -> Callable[[Path], object]:
+    return lambda run: (run / SETTINGS).write_text((run / SETTINGS).read_text().replace(old, new))
 
 
-def test_an_old_run_comes_back_if_the_new_one_cannot_be_moved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_run(tmp_path / "run", seed=1)
-    before, rename = contents(tmp_path), Path.rename
-
-    def failing(self: Path, target: Path) -> Path:
-        if self.suffix == ".unfinished":
-            raise OSError(28, "No space left", str(target))
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="No space left"):
-        write_run(tmp_path / "run", force=True, seed=2)
-    assert contents(tmp_path) == before
+def without(name: str) -> Callable[[Path], object]:
+    return lambda run: (run / name).unlink()
 
 
-def arrays_of(run: Run) -> dict[str, Any]:
-    with np.load(run.path / runs.PARAMETERS) as archive:
-        return dict(archive)
-
-
-DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "layer missing": (lambda arrays: arrays.pop("W2"), "layer 2 differs: the file has no W2"),
-    "layer too many": (lambda a: a.update(W3=a["W1"]), "layer 3 differs: the network has no W3"),
-    "shape": (
-        lambda a: a.update(b1=np.zeros(2)),
-        r"is of another network than 2-3:tanh-1:sigmoid: layer 1 differs: b1 has the shape \(2,\)",
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no settings": (without(SETTINGS), r"no run in .*: there is no settings\.toml there; expected"),
+    "no TOML": (replaced("=", ":"), r"settings\.toml is broken: Expected '=' after a key"),
+    "deep": (replaced("seed = 0", "seed = " + "[" * 10_000), r"settings\.toml is broken: "),
+    "long": (replaced("seed", "#" * 2**20), r"broken: longer than 1,048,576 bytes"),
+    "no network": (replaced("network", "net"), "broken: there is no network"),
+    "number": (replaced('"2-1:tanh"', "2"), "broken: 2 is no text"),
+    "plugins": (replaced("seed", "plugins"), "broken: "),
+    "network": (
+        replaced("2-1:tanh", "2-1:relu"),
+        "is of the network '2-1:tanh', but settings.toml",
     ),
-    "bomb": (lambda a: a.update(W1=np.zeros((9999, 999))), "layer 1 differs: W1 has more numbers"),
-    "pickle": (lambda a: a.update(b1=np.array([print] * 3, dtype=object)), "expected plain number"),
-    "text": (lambda a: a.update(b1=np.array(["a", "b", "c"])), "b1 holds more than finite numbers"),
-    "nan": (lambda a: a.update(b1=np.full(3, np.nan)), "b1 holds more than finite numbers"),
+    "loss": (
+        replaced("half_", ""),
+        "is of the loss 'half_squared_error', but settings.toml says 's",
+    ),
+    "no checkpoint": (lambda run: (without(BEST)(run), without(LAST)(run)), "No such file"),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_parameters_of_another_network_are_refused(case: str, tmp_path: Path) -> None:
+def test_a_damaged_run_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     damage, message = DAMAGE[case]
-    write_run(tmp_path / "run")
-    run = load_run(tmp_path / "run")
-    arrays = arrays_of(run)
-    damage(arrays)
-    np.savez_compressed(run.path / runs.PARAMETERS, **arrays)
-    with pytest.raises(InputError, match=message):
-        run.parameters(network(run.network))
+    train(tmp_path / "run")
+    damage(tmp_path / "run")
+    for attempt in (load_run, resume):
+        with pytest.raises(InputError, match=message) as told:
+            attempt(tmp_path / "run")
+        assert str(told.value).isprintable()
 
 
-def test_parameters_that_are_no_archive(tmp_path: Path) -> None:
-    write_run(tmp_path / "run")
-    run = load_run(tmp_path / "run")
-    (run.path / runs.PARAMETERS).write_bytes(b"PK\x03\x04 and nothing more")
-    with pytest.raises(InputError, match=r"parameters\.npz is broken: not a readable"):
-        run.parameters(network(run.network))
-    with zipfile.ZipFile(run.path / runs.PARAMETERS, "w") as archive:
-        archive.writestr("W1.npy", "text")
-    with pytest.raises(InputError, match="layer 1 differs: the file has no b1"):
-        run.parameters(network(run.network))
-    (run.path / runs.PARAMETERS).unlink()
-    with pytest.raises(InputError, match="the run is not complete"):
-        run.parameters(network(run.network))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "JSONDecodeError"),
-        ("[" * 100_000, "RecursionError"),
-        ("[]", "TypeError"),
-        ("{}", "KeyError: 'format'"),
-        ('{"format": 9}', "format 9, expected 1"),
-        ('{"format": 1, "network": 3}', "3 is no text"),
-    ],
-)
-def test_broken_settings(content: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text(content)
-    with pytest.raises(InputError, match=rf"settings\.json is broken \(.*{message}"):
-        load_run(tmp_path)
+def test_parameters_are_those_of_the_network(tmp_path: Path) -> None:
+    training = SmallTraining()
+    with RunWriter.create(tmp_path / "run", settings(0), training.state()):
+        run = load_run(tmp_path / "run")
+    with pytest.raises(InputError, match=r"layer 1 differs: W1 has \(1, 2\), expected \(1, 3\)"):
+        run.parameters({"W1": (1, 3), "b1": (1,)})
+    training.arrays["parameters/b1"][:] = np.inf
+    with RunWriter.create(tmp_path / "run", settings(0), training.state(), force=True):
+        pass
+    with pytest.raises(InputError, match="parameters/b1 is not finite; train the run again"):
+        run.parameters(SHAPES)

@@ -12,8 +12,8 @@ import pytest
 from workbench.core import inference
 from workbench.core.data import Dataset, load
 from workbench.core.inference import ForwardPass
+from workbench.core.initialisers import initialise
 from workbench.core.optimizers import OPTIMIZERS
-from workbench.core.parameters import initialise
 from workbench.core.samples import Samples
 from workbench.core.training import STREAM, EpochRecord, Settings, Training, train
 from workbench.derivation.network import Network
@@ -48,7 +48,7 @@ def classes(samples: int, features: int, count: int) -> Dataset:
     labels = np.concatenate([np.arange(count), generator.integers(0, count, samples - count)])
     names = tuple(f"x{i}" for i in range(features))
     known = tuple("abcdefghijklmnop"[:count])
-    return Dataset(inputs, np.eye(count)[labels], names, ("kind",), known, "data.csv", True)
+    return Dataset(inputs, labels, names, ("kind",), known, "data.csv", True)
 
 
 def run(training: Training) -> list[EpochRecord]:
@@ -176,31 +176,6 @@ def test_the_seed_decides_each_part() -> None:
     assert one.preparation.mean.tolist() != two.preparation.mean.tolist()
     orders = [training._generator.permutation(15).tolist() for training in (one, two)]
     assert orders[0] != orders[1]
-
-
-def test_starting_values_do_not_depend_on_the_type() -> None:
-    built = network("7-9:relu-4:tanh-2:softmax")
-    double, single = initialise(built, 3), initialise(built, 3, np.float32)
-    assert single.vector.tolist() == double.vector.astype(np.float32).tolist()
-    assert double.vector.ctypes.data % 64 == single.vector.ctypes.data % 64 == 0
-
-
-def test_starting_values_have_the_spread_of_the_papers() -> None:
-    parameters = initialise(network("300-200:relu-100:tanh"), 0)
-    assert parameters["W1"].std() == pytest.approx((2 / 300) ** 0.5, rel=0.02)
-    assert abs(parameters["W1"]).max() > 3 * (2 / 300) ** 0.5
-    limit = (6 / 300) ** 0.5
-    assert parameters["W2"].std() == pytest.approx(limit / 3**0.5, rel=0.02)
-    assert abs(parameters["W2"]).max() <= limit
-    assert not parameters["b1"].any()
-    with pytest.raises(InputError, match=r"unknown scheme 'glorott': did you mean glorot\?"):
-        initialise(network("2-1"), 0, scheme="glorott")
-
-
-@pytest.mark.parametrize("name", ["leaky_relu", "relu", "elu", "gelu", "softplus"])
-def test_only_what_bends_at_zero_starts_as_rectifier(name: str) -> None:
-    auto, he = (initialise(network(f"4-3:{name}"), 0, scheme=s) for s in ("auto", "he"))
-    assert (auto.vector.tolist() == he.vector.tolist()) == (name in ("relu", "leaky_relu"))
 
 
 # --- evaluation

@@ -28,7 +28,7 @@ BY_EXAMPLE: dict[str, dict[str, str]] = {
         "W2": "δ₂ a₁ᵀ",
         "b2": "δ₂",
     },
-    "regression": {"w": "2 ((1/n) Xᵀ r + λ w)"},
+    "regression": {"w": "2 ((1/B) Xᵀ r + λ w)"},
     "residual": {"V": "δ f(z)ᵀ"},
     "attention": {
         "W_Q": "(1/√(k)) K Δ_S Xᵀ",
@@ -69,7 +69,8 @@ def stages(derivation: wb.Derivation, goal: str) -> list[str]:
 
 def test_the_examples_are_those_the_readme_promises() -> None:
     assert EXAMPLES == [
-        "attention", "layer_norm", "network", "regression", "residual", "rnn", "transformer",
+        "attention", "layer_norm", "network", "poisson", "regression", "residual", "rnn",
+        "transformer",
     ]  # fmt: skip
     for name in EXAMPLES:
         assert (ROOT / "examples" / f"{name}.eq").read_text(encoding="utf-8").startswith("# ")

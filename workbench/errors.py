@@ -28,6 +28,12 @@ class TooLargeError(InputError):
     """A request would need more memory than allowed; raised before any of it is allocated."""
 
 
+class StorageError(InputError):
+    """A file cannot be written: the disk is full or fails, or permission is missing."""
+
+    exit_code = 74
+
+
 class CheckFailedError(WorkbenchError):
     """A derivation step, a gradient or a plugin disagrees with its numbers."""
 

@@ -7,16 +7,13 @@ Aᵀ Bᵀ
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
+from workbench.api.arguments import Files, Names, files_of, known, names_of
 from workbench.calculus.algebra import is_exponential
 from workbench.calculus.expressions import walk
 from workbench.calculus.functions import Function
 from workbench.core.checks.induction import verify_depth
-from workbench.core.checks.refute import Judgement, judge
 from workbench.core.checks.verify import verify
 from workbench.core.emit import emit
 from workbench.core.worked_example import worked_example
@@ -34,20 +31,12 @@ from workbench.derivation.voice import VoiceName
 from workbench.errors import InputError, close_matches
 from workbench.notation.document import Document, document
 from workbench.notation.formats import as_json, as_latex, as_markdown, as_text
-from workbench.notation.html import as_html
-from workbench.notation.reading.as_written import identity_as_written
-from workbench.notation.reading.equations import parse_system, spelt
 from workbench.notation.text import text
 from workbench.plugins.build import build_function, build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
 
-Names = str | Sequence[str]
-Files = str | Path | Sequence[str | Path]
-
 FORMS = ("scalar", "matrix")
 PRODUCT = "The derivative s of the loss along V, and its gradients: the Hessian times V."
-MOST_CHARACTERS = 1_000_000
-"""A text with more is no system of equations that anybody reads."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,6 +77,8 @@ class Derivation(calculus.Derivation):
 
     def html(self, *, fragment: bool = False, numbers: bool = False) -> str:
         """A self-contained page, or with `fragment` one element, as notebooks show it."""
+        from workbench.notation.html import as_html
+
         return as_html([self.arranged(numbers=numbers)], fragment=fragment)
 
     def code(self, target: str, *, name: str = "") -> str:
@@ -134,77 +125,6 @@ class Derivation(calculus.Derivation):
         return self.markdown()
 
 
-def equations(source: str, *, wrt: Names = (), name: str = "", plugins: Files = ()) -> System:
-    """Read equations, or one expression, in plain text, Unicode or LaTeX.
-
-    Parameters
-    ----------
-    source : the text itself.
-    wrt : symbols that are parameters, besides those declared so.
-    name : what messages call the text.
-
-    Raises
-    ------
-    InputError
-        With the place in the text, if it cannot be read or shapes do not fit.
-
-    >>> equations("z = W x + b", wrt=["W"]).parameters[0].shape
-    (m, n)
-    """
-    if len(source) > MOST_CHARACTERS:
-        raise InputError(
-            f"{name or 'the text'} has {len(source):,} characters; "
-            f"at most {MOST_CHARACTERS:,} are read"
-        )
-    functions = ActivationLookup(load_registry(files_of(plugins)))
-    return parse_system(source, name=name or "<expression>", functions=functions, wrt=names_of(wrt))
-
-
-def read_equations(file: str | Path, *, wrt: Names = (), plugins: Files = ()) -> System:
-    """Read equations from a file, or from standard input if it is `-`.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is too long or no text.
-    """
-    name = "<stdin>" if str(file) == "-" else str(file)
-    try:
-        if str(file) == "-":
-            source = sys.stdin.buffer.read(MOST_CHARACTERS + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                source = stream.read(MOST_CHARACTERS + 1)
-        decoded = source.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not text in UTF-8, at byte {error.start}") from error
-    return equations(decoded, wrt=wrt, name=name, plugins=plugins)
-
-
-def prove(identity: str, *, seed: int = 0, plugins: Files = ()) -> Judgement:
-    """Prove an identity for every shape, or refute it by the smallest numbers found.
-
-    Parameters
-    ----------
-    identity : `left = right`, in the grammar of equations, after declarations if there are any.
-
-    Raises
-    ------
-    InputError
-        With the place in the text, if it cannot be read or the sides have different shapes.
-
-    >>> prove("tr(A B) = tr(B A)").outcome.value
-    'proved'
-    """
-    functions = ActivationLookup(load_registry(files_of(plugins)))
-    left, right = identity_as_written(identity, functions=functions)
-    if any("jacobian" in node.operation for node in walk(left, right)):
-        raise InputError("derivatives are not proved here: workbench derive works them out")
-    return judge(left, right, seed)
-
-
 def derive(
     source: Network | System | str,
     *,
@@ -246,7 +166,7 @@ def derive(
     detail, layout = detail_of(detail), Layout(known("layout", layout, list(Layout)))
     voice = VoiceName(known("voice", voice, list(VoiceName)))
     chosen = build_strategy(strategy, load_registry(files_of(plugins)))
-    wrt = tuple(spelt(name) for name in names_of(wrt))
+    wrt = _spelt(names_of(wrt))
     if isinstance(source, str) and WRITTEN.fullmatch(source):
         source = build_network(source, registry=load_registry(files_of(plugins)))
     if isinstance(source, Network):
@@ -255,15 +175,17 @@ def derive(
     else:
         given = source
         if isinstance(given, str):
+            from workbench.api.reading import equations
+
             given = equations(given, wrt=wrt, plugins=plugins)
         by_parts = chosen.name != ELEMENTWISE.name or voice == VoiceName.ENTRIES
-        system = with_named_parts(given.with_parameters(names_of(wrt)), residuals=by_parts)
+        system = with_named_parts(given.with_parameters(wrt), residuals=by_parts)
         title = title or f"Derivatives of {text(system.loss)}"
     functions = _recognised(system, load_registry(files_of(plugins)))
     plain = differentiate(
         system,
         strategy=chosen,
-        wrt=names_of(wrt),
+        wrt=wrt,
         detail=detail,
         voice=voice,
         expand=isinstance(source, Network) if expand is None else expand,
@@ -274,6 +196,14 @@ def derive(
     elif order != 1:
         raise InputError(f"derivatives of order 1 and 2 are derived, not {order}")
     return written(verify(in_layout(plain, layout)), title, layout, detail)
+
+
+def _spelt(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    from workbench.notation.reading.equations import spelt
+
+    return tuple(map(spelt, names))
 
 
 def written(
@@ -365,54 +295,8 @@ def _recognised(system: System, registry: Registry) -> list[Function]:
     return [build_function(name, registry) for name in registry.activations]
 
 
-@dataclass(frozen=True)
-class ActivationLookup:
-    """Finds the activations of plugins by name or by symbol, for formulas.
-
-    >>> ActivationLookup(load_registry())("σ").name
-    'sigmoid'
-    """
-
-    registry: Registry
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What can be found."""
-        return tuple(self.registry.activations)
-
-    def __call__(self, name: str) -> Function | None:
-        """The function of this name or symbol, or None."""
-        records = self.registry.activations
-        found = [known for known, record in records.items() if name in (known, record.symbol)]
-        return build_function(found[0], self.registry) if found else None
-
-
-def names_of(given: Names) -> tuple[str, ...]:
-    """One name or several, as several."""
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def files_of(given: Files) -> list[Path]:
-    """One file or several, as several."""
-    return [Path(given)] if isinstance(given, str | Path) else [Path(file) for file in given]
-
-
 def detail_of(given: Detail | str) -> Detail:
     """A detail by its name."""
     if isinstance(given, Detail):
         return given
     return Detail[known("detail", given, [detail.name.lower() for detail in Detail]).upper()]
-
-
-def known(what: str, given: str, names: Sequence[str]) -> str:
-    """A name in lower case, if it is known.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
-    name = str(given).lower()
-    if name not in names:
-        raise InputError(f"unknown {what} {given!r}; {close_matches(name, names)}")
-    return name

@@ -8,19 +8,20 @@ from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.api.derivations import Files, Names, files_of, known, names_of
-from workbench.core.data import Dataset, Preparation
+from workbench.api.arguments import Files, Names, files_of, known, names_of, require_plugins
+from workbench.core.data import AnyDataset, Dataset, Missing, Preparation, open_dataset
 from workbench.core.data import load as load_data
+from workbench.core.evaluation import Scores, score
+from workbench.core.export import Trained, export, exported
 from workbench.core.gradcheck import MOST_ENTRIES, Method, Verdict
 from workbench.core.gradcheck import gradcheck as check_gradients
 from workbench.core.inference import ForwardPass
-from workbench.core.parameters import Parameters
+from workbench.core.parameters import Parameters, parameter_shapes
 from workbench.core.program import Program, compile_network
 from workbench.core.runs import load_run
 from workbench.core.training import Settings, Training
 from workbench.core.training import train as start_training
 from workbench.derivation.network import Network
-from workbench.errors import InputError
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
 
@@ -165,11 +166,44 @@ class Model:
     preparation: Preparation
     forward_pass: ForwardPass
 
-    def predict(self, data: str | Path | Array, *, header: bool | None = None) -> Array:
+    def predict(
+        self, data: str | Path | Array, *, header: bool | None = None, decimal: str = "."
+    ) -> Array:
         """The outputs (samples, outputs) for a file or raw inputs (samples, features)."""
         if isinstance(data, str | Path):
-            return self.forward_pass.predict(self.preparation.read(data, header=header))
+            prepared = self.preparation.read(data, header=header, decimal=decimal)
+            return self.forward_pass.predict(prepared)
         return self.forward_pass.predict(self.preparation.apply(data))
+
+    def evaluate(
+        self, data: str | Path | AnyDataset, *, header: bool | None = None, decimal: str = "."
+    ) -> Scores:
+        """How well the outputs meet the targets of a file, or of a data set like the training's.
+
+        The columns are found by name as in training, and the classes are those of training.
+        """
+        if isinstance(data, str | Path):
+            missing = Missing.REFUSE if self.preparation.fill is None else Missing.MEAN
+            data = open_dataset(
+                data, header=header, decimal=decimal, missing=missing, like=self.preparation
+            )
+        return score(self.forward_pass, self.preparation, data)
+
+    @property
+    def trained(self) -> Trained:
+        """What is exported."""
+        return Trained(self.network, self.preparation, self.forward_pass.parameters)
+
+    def exported(self, format_name: str) -> str | bytes:
+        """The content of a file in one of the formats of `workbench.core.export`."""
+        return exported(self.trained, format_name)
+
+    def export(self, format_name: str, path: str | Path) -> tuple[Path, ...]:
+        """Write a file in one of the formats of `workbench.core.export`; return what was written.
+
+        The parameters of a large network stand in a file beside its Python source.
+        """
+        return export(self.trained, format_name, Path(path))
 
 
 def load(run: str | Path, *, plugins: Files = ()) -> Model:
@@ -183,15 +217,10 @@ def load(run: str | Path, *, plugins: Files = ()) -> Model:
         If the run cannot be read, or was trained with a plugin file that is not named.
     """
     found = load_run(run)
-    given = {file.name for file in files_of(plugins)}
-    for file in found.plugin_files:
-        if file.name not in given:
-            raise InputError(
-                f"the run {found.path} was trained with the plugin file {file}; a plugin file is a "
-                f"program, so name it to have it run: --plugin {file}"
-            )
+    require_plugins(found.plugin_files, plugins, found.path)
     built = build_network(found.network, loss=found.loss, registry=_registry(plugins))
-    return Model(built, found.preparation, ForwardPass(built, found.parameters(built)))
+    parameters = found.parameters(parameter_shapes(built))
+    return Model(built, found.preparation, ForwardPass(built, parameters))
 
 
 def _registry(plugins: Files) -> Registry:

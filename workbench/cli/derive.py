@@ -18,10 +18,9 @@ from workbench.cli.sources import (
     one_source,
     system_of,
 )
-from workbench.derivation.layout import Layout
 
 if TYPE_CHECKING:
-    from workbench.api import Derivation
+    from workbench.api.derivations import Derivation
     from workbench.derivation.network import Network
 
 
@@ -47,6 +46,13 @@ class DetailName(StrEnum):
     BRIEF = "brief"
     PAPER = "paper"
     FULL = "full"
+
+
+class LayoutName(StrEnum):
+    """Which way derivatives are laid out."""
+
+    DENOMINATOR = "denominator"
+    NUMERATOR = "numerator"
 
 
 class Format(StrEnum):
@@ -156,8 +162,8 @@ def derive(
         DetailName, typer.Option(help="Results, working, or every line of every layer.")
     ] = DetailName.PAPER,
     layout: Annotated[
-        Layout, typer.Option(help="Which way derivatives are laid out.")
-    ] = Layout.DENOMINATOR,
+        LayoutName, typer.Option(help="Which way derivatives are laid out.")
+    ] = LayoutName.DENOMINATOR,
     output_format: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TEXT,
     fragment: Annotated[
         bool,
@@ -205,14 +211,14 @@ def derive(
         "order": order,
         "expand": expand,
         "detail": detail.value,
-        "layout": layout,
+        "layout": layout.value,
         "plugins": plugin or (),
     }
     if source is not None and not is_equations(source):
         only_matrix = batch or bool(wrt) or output_format is Format.JSON or emit is not None
         derivations = _of_name(source, activation, loss, form, batch, only_matrix, shared)
     else:
-        from workbench.api import derive as work_out
+        from workbench.api.derivations import derive as work_out
 
         system = system_of(source, expression, wrt or (), plugin or ())
         derivations = [work_out(system, **shared)]
@@ -260,8 +266,8 @@ def _of_name(
     shared: dict[str, Any],
 ) -> list[Derivation]:
     """A network in its forms, the generic layer, or a network whose depth is a symbol."""
-    from workbench.api import derive as work_out
-    from workbench.api import derive_depth, derive_layer
+    from workbench.api.derivations import derive as work_out
+    from workbench.api.derivations import derive_depth, derive_layer
 
     how = {name: shared[name] for name in ("detail", "layout", "plugins")}
     if source == LAYER:
@@ -275,9 +281,11 @@ def _of_name(
 
 
 def _network(source: str, activation: str | None, loss: str | None, plugins: Any) -> Network:
-    from workbench.api import network
+    from workbench.plugins.build import build_network
+    from workbench.plugins.registry import load_registry
 
-    return network(source, activation=activation, loss=loss, plugins=plugins)
+    registry = load_registry(plugins)
+    return build_network(source, activation=activation, loss=loss, registry=registry)
 
 
 def _program(

@@ -45,9 +45,21 @@ DataArgument = Annotated[
     ),
 ]
 
+RunArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="Directory that workbench train --run made.", show_default=False
+    ),
+]
+
 HeaderOption = Annotated[
     bool | None,
     typer.Option("--header/--no-header", help="Whether the first row has names; found out if not."),
+]
+
+DecimalOption = Annotated[
+    str,
+    typer.Option(metavar="MARK", help="What stands before the fraction of a number, . or a comma."),
 ]
 
 StrategyOption = Annotated[

@@ -8,12 +8,18 @@ import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.options import DataArgument, HeaderOption, OutputOption, PluginOption
+from workbench.cli.options import (
+    DataArgument,
+    DecimalOption,
+    HeaderOption,
+    OutputOption,
+    PluginOption,
+    RunArgument,
+)
 from workbench.cli.output import write_output
 
 if TYPE_CHECKING:
@@ -27,14 +33,6 @@ class TableFormat(StrEnum):
     JSONL = "jsonl"
 
 
-RunArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN", help="Directory that workbench train --run made.", show_default=False
-    ),
-]
-
-
 def predict(
     run: RunArgument,
     data: DataArgument,
@@ -43,13 +41,14 @@ def predict(
     ] = TableFormat.CSV,
     output: OutputOption = None,
     header: HeaderOption = None,
+    decimal: DecimalOption = ".",
     plugin: PluginOption = None,
 ) -> None:
     """Apply a trained network to new data."""
     from workbench.api import load
 
     model = load(run, plugins=plugin or ())
-    outputs = model.predict(data, header=header)
+    outputs = model.predict(data, header=header, decimal=decimal)
     classes, targets = model.preparation.classes, model.preparation.target_names
     names, rows = _table(outputs, classes, targets)
     written = _as_csv(names, rows) if table_format is TableFormat.CSV else _as_jsonl(names, rows)

@@ -53,7 +53,7 @@ def prove(
 
     Example: workbench prove "vec(A B C) = kron(C', A) vec(B)"
     """
-    from workbench.api import prove as judge
+    from workbench.api.reading import prove as judge
     from workbench.core.checks.refute import Outcome
 
     text = sys.stdin.read(LONGEST_IDENTITY) if identity == "-" else identity

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from workbench.derivation.network import WRITTEN
-
 if TYPE_CHECKING:
     from workbench.derivation.network import Network
     from workbench.derivation.system import System
@@ -29,6 +27,8 @@ def is_equations(source: str) -> bool:
     """
     if source == "-" or source.endswith(EQUATIONS_SUFFIX):
         return True
+    from workbench.derivation.network import WRITTEN
+
     return not WRITTEN.fullmatch(source) and Path(source).is_file()
 
 
@@ -52,7 +52,7 @@ def system_of(
     source: str | None, expression: str | None, wrt: Sequence[str], plugins: Sequence[Path]
 ) -> System:
     """The equations of a file, of standard input or of a formula."""
-    from workbench.api import equations, read_equations
+    from workbench.api.reading import equations, read_equations
 
     if expression is not None:
         return equations(expression, wrt=wrt, name="--expression", plugins=plugins)

@@ -2,155 +2,309 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.options import (
-    ActivationOption,
-    DataArgument,
-    HeaderOption,
-    LossOption,
-    NetworkArgument,
-    PluginOption,
-    SeedOption,
-    StrategyOption,
-)
+from workbench.cli.options import PluginOption
+from workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from workbench.core.training import EpochRecord, Training
+    from workbench.api.experiments import Opened
+    from workbench.core.experiment import Experiment
+    from workbench.core.runs import RunWriter
 
-TargetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target",
-        metavar="COLUMN",
-        help="Column to predict, by name (by number from 1 without a header); repeatable; "
-        "the last if not given.",
-        show_default=False,
-    ),
-]
+Option = typer.Option
 
-RateOption = Annotated[
-    float | None,
-    typer.Option(help="Step size; if not given, 0.1 for sgd, 0.01 momentum, 0.001 adam."),
-]
+DATA_OPTIONS = {"target", "header", "missing", "decimal", "cache"}
+DATA_FILES = {"data": "train", "validation_data": "validation", "test_data": "test"}
+"""The options that name files, and what an experiment calls these."""
 
-RunOption = Annotated[
-    Path | None,
-    typer.Option(metavar="DIRECTORY", help="Keep settings, metrics and parameters there."),
-]
+SCHEDULE_OPTIONS = {"per", "every", "factor", "least_rate", "warmup_epochs", "warmup_steps"}
+
+NOT_OF_EXPERIMENTS = {"run", "resume", "force", "checkpoint_every", "plan"}
 
 
 def train(
-    network: NetworkArgument,
-    data: DataArgument,
-    target: TargetOption = None,
-    activation: ActivationOption = "sigmoid",
-    loss: LossOption = None,
-    epochs: Annotated[int, typer.Option(help="Passes through the training part.")] = 50,
-    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 32,
-    optimizer: Annotated[str, typer.Option(metavar="NAME", help="sgd, momentum or adam.")] = "adam",
-    learning_rate: RateOption = None,
-    momentum: Annotated[
-        float | None, typer.Option(help="Of the optimizer momentum; 0.9 if not given.")
+    context: typer.Context,
+    network: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NETWORK|FILE.toml]",
+            help="Widths from input to output, 2-2-1, with an activation where a layer has its "
+            "own: 64-32:tanh-10:softmax; or a file that says all that the options can.",
+            show_default=False,
+        ),
     ] = None,
-    validation: Annotated[float, typer.Option(help="Share of the samples held out.")] = 0.0,
-    seed: SeedOption = 0,
-    dtype: Annotated[str, typer.Option(metavar="NAME", help="float32 or float64.")] = "float64",
-    strategy: StrategyOption = "elementwise",
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="CSV or TSV file, .npy or .npz, or - for standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        Option(
+            metavar="COLUMN",
+            help="Column to predict, by name (by number from 1 without a header); repeatable; the "
+            "last if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    header: Annotated[
+        bool | None,
+        Option("--header/--no-header", help="Whether the first row has names; found out if not."),
+    ] = None,
+    missing: Annotated[
+        str | None, Option(metavar="WAY", help="Missing values: refuse (default), mean or drop.")
+    ] = None,
+    decimal: Annotated[
+        str | None, Option(metavar="MARK", help="Before a number's fraction: . (default) or ,")
+    ] = None,
+    cache: Annotated[
+        str | None, Option(metavar="FOLDER", help="Where large text is converted to, once.")
+    ] = None,
+    validation: Annotated[
+        float | None, Option(help="Share of the samples that validates; 0 if not given.")
+    ] = None,
+    test: Annotated[
+        float | None, Option(help="Share of the samples kept for a test at the end.")
+    ] = None,
+    validation_data: Annotated[
+        str | None, Option(metavar="FILE", help="The validation part, in place of a share.")
+    ] = None,
+    test_data: Annotated[
+        str | None, Option(metavar="FILE", help="The test part, in place of a share.")
+    ] = None,
+    stratify: Annotated[
+        bool | None,
+        Option("--stratify/--no-stratify", help="Whether each class has its share of each part."),
+    ] = None,
     standardise: Annotated[
-        bool, typer.Option(help="Give inputs mean 0 and deviation 1, fitted on the training part.")
-    ] = True,
-    header: HeaderOption = None,
-    run: RunOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
+        bool | None,
+        Option(
+            "--standardise/--no-standardise",
+            help="Whether inputs get mean 0 and deviation 1, as in the training part.",
+        ),
+    ] = None,
+    class_weights: Annotated[
+        str | None, Option(metavar="WEIGHTS", help="How much classes count: balanced, or a=1,b=2.")
+    ] = None,
+    activation: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Activation of the layers that name none; sigmoid."),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        Option(metavar="NAME", help="After softmax cross_entropy, else half_squared_error."),
+    ] = None,
+    initialiser: Annotated[
+        str | None,
+        Option(metavar="NAME|FILE", help="auto, glorot, he, lecun, uniform, zeros or a file."),
+    ] = None,
+    epochs: Annotated[int | None, Option(help="Passes through the training part; 50.")] = None,
+    batch_size: Annotated[int | None, Option(help="Samples a step; 32.")] = None,
+    optimizer: Annotated[
+        str | None,
+        Option(metavar="NAME", help="sgd, momentum, nesterov, rmsprop, adam (default) or adamw."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, Option(help="Step size; the optimizer's own if not given.")
+    ] = None,
+    momentum: Annotated[float | None, Option(help="Of momentum and nesterov; 0.9.")] = None,
+    beta1: Annotated[float | None, Option(help="Of adam and adamw; 0.9.")] = None,
+    beta2: Annotated[float | None, Option(help="Of adam and adamw; 0.999.")] = None,
+    alpha: Annotated[float | None, Option(help="Of rmsprop; 0.99.")] = None,
+    epsilon: Annotated[float | None, Option(help="Of rmsprop, adam and adamw; 1e-8.")] = None,
+    weight_decay: Annotated[float | None, Option(help="Of the weights; 0, adamw 0.01.")] = None,
+    clip_norm: Annotated[float | None, Option(help="Longest gradient.")] = None,
+    clip_value: Annotated[float | None, Option(help="Largest entry of a gradient.")] = None,
+    schedule: Annotated[
+        str | None, Option(metavar="NAME", help="Of the rate: constant (default), step, cosine.")
+    ] = None,
+    per: Annotated[
+        str | None, Option(metavar="UNIT", help="The rate changes every epoch (default) or step.")
+    ] = None,
+    every: Annotated[int | None, Option(help="Of the schedule step: how often; 10.")] = None,
+    factor: Annotated[float | None, Option(help="Of the schedule step: by how much; 0.1.")] = None,
+    least_rate: Annotated[float | None, Option(help="Of the schedule cosine: its end; 0.")] = None,
+    warmup_epochs: Annotated[int | None, Option(help="Epochs of growing rate at first.")] = None,
+    warmup_steps: Annotated[int | None, Option(help="Steps of growing rate at first.")] = None,
+    patience: Annotated[
+        int | None, Option(help="End after so many epochs without a better validation loss.")
+    ] = None,
+    least_improvement: Annotated[
+        float | None, Option(help="By which a better validation loss is less; 0.")
+    ] = None,
+    seed: Annotated[int | None, Option(help="Seed of every random number; 0.")] = None,
+    dtype: Annotated[
+        str | None, Option(metavar="NAME", help="float32 or float64 (default).")
+    ] = None,
+    strategy: Annotated[
+        str | None, Option(metavar="NAME", help="How local Jacobians are written; elementwise.")
+    ] = None,
+    backend: Annotated[
+        str | None,
+        Option(metavar="NAME", help="What makes the steps: auto (default), python, numpy, numba."),
+    ] = None,
+    threads: Annotated[int | None, Option(help="Of matrix products; by size if not given.")] = None,
+    run: Annotated[
+        Path | None,
+        Option(metavar="DIRECTORY", help="Keep settings, metrics and checkpoints there."),
+    ] = None,
+    checkpoint_every: Annotated[
+        str, Option(metavar="INTERVAL", help="Epochs, such as 10, or seconds, such as 30s.")
+    ] = "30s",
+    resume: Annotated[
+        Path | None,
+        Option(metavar="RUN", help="Go on with a run; of all else only --epochs may be given."),
+    ] = None,
+    force: Annotated[bool, Option("--force", help="Replace the run that is there.")] = False,
+    plan: Annotated[
+        bool, Option("--plan", help="Print what would be done, and the memory, as JSON; no more.")
+    ] = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Train a network by its compiled derivation; print one JSON record an epoch."""
-    from workbench.core.data import load
-    from workbench.core.runs import RunWriter, require_place
-    from workbench.core.samples import out_of_reach
-    from workbench.core.training import Settings
-    from workbench.core.training import train as start
-    from workbench.plugins.build import build_network, build_strategy
-    from workbench.plugins.registry import load_registry
+    """Train a network by its compiled derivation; print one JSON record an epoch.
 
-    registry = load_registry(plugin or ())
-    settings = Settings(
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        dtype=dtype,
-        strategy=build_strategy(strategy, registry),
-        validation=validation,
-        standardise=standardise,
-        seed=seed,
-    )
-    built = build_network(network, activation=activation, loss=loss, registry=registry)
-    if run is not None:
-        require_place(run, force=force)
-    dataset = load(data, targets=target or (), header=header)
-    training = start(built, dataset, settings)
-    keeping = run and RunWriter(
-        run, training, source=dataset.source, plugin_files=plugin or (), force=force
-    )
-    if warning := out_of_reach(built, dataset):
-        print(f"workbench: warning: {warning}", file=sys.stderr)
-    try:
-        with keeping or nullcontext() as writer:
-            for record in _with_progress(training):
-                if writer is not None:
-                    writer.record(record)
-                print(json.dumps(record.to_json(), allow_nan=False), flush=True)
-    except KeyboardInterrupt:
-        if run is not None and run.is_dir():
-            print(f"workbench: interrupted; the last full epoch is in {run}", file=sys.stderr)
-        raise
-
-
-def _with_progress(training: Training) -> Iterator[EpochRecord]:
-    """The records of a training; between them one line on standard error, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield from training
-        return
-    try:
-        for record in training:
-            _rewrite("")
-            yield record
-            _rewrite(_progress(record, training.settings.epochs))
-    finally:
-        _rewrite("")
-
-
-def _rewrite(line: str) -> None:
-    """Put a line in place of the last one written, if it was the last."""
-    sys.stderr.write("\r\x1b[K" + line[: get_terminal_size().columns - 1])
-    sys.stderr.flush()
-
-
-def _progress(record: EpochRecord, epochs: int) -> str:
-    """One line: how far, and how well.
-
-    >>> from workbench.core.training import EpochRecord
-    >>> _progress(EpochRecord(25, 100, 0.5, 0.75, None, None, 0.1, 2.0), 50)
-    'epoch 25/50 ██████████░░░░░░░░░░ loss 0.5 accuracy 0.75'
+    Example: workbench train 2-2-1 examples/data/xor.csv --epochs 500 --run runs/xor
     """
-    filled = 20 * record.epoch // epochs
-    figures = {
-        "loss": record.loss,
-        "accuracy": record.accuracy,
-        "validation loss": record.validation_loss,
-        "validation accuracy": record.validation_accuracy,
+    from workbench.cli.session import Interval, Session, Stopped
+
+    interval = Interval.parse(checkpoint_every)
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if value not in (None, [], ()) and name not in NOT_OF_EXPERIMENTS
     }
-    words = [f"{name} {value:.4g}" for name, value in figures.items() if value is not None]
-    bar = "█" * filled + "░" * (20 - filled)
-    return " ".join((f"epoch {record.epoch}/{epochs} {bar}", *words))
+    with ExitStack() as stack:
+        opened, writer = (
+            _begun(given, run, force=force, plan=plan)
+            if resume is None
+            else _resumed(resume, given)
+        )
+        if writer is not None:
+            stack.enter_context(writer)
+        for note in opened.notes:
+            print(f"workbench: warning: {note}", file=sys.stderr)
+        if plan:
+            _print_plan(opened)
+            return
+        try:
+            Session(opened, writer, interval).run()
+        except Stopped as stopped:
+            if writer is not None:
+                print(
+                    f"workbench: stopped; go on with: workbench train --resume {writer.path}",
+                    file=sys.stderr,
+                )
+            raise typer.Exit(stopped.status) from None
+
+
+def _begun(
+    given: dict[str, Any], run: Path | None, *, force: bool, plan: bool
+) -> tuple[Opened, RunWriter | None]:
+    """A training from its beginning, and what keeps it."""
+    from workbench.api.experiments import open_experiment
+    from workbench.core import runs
+
+    experiment = _experiment(given)
+    if run is not None:
+        runs.require_place(run, force=force)
+    opened = open_experiment(experiment, progress=_conversion_progress())
+    if run is None or plan:
+        return opened, None
+    text = opened.experiment.to_toml()
+    return opened, runs.RunWriter.create(run, text, opened.state(), force=force)
+
+
+def _resumed(run: Path, given: dict[str, Any]) -> tuple[Opened, RunWriter]:
+    """A training as its last checkpoint left it."""
+    from workbench.api.experiments import resume_experiment
+
+    for name in given:
+        if name not in ("epochs", "plugin"):
+            raise InputError(
+                f"--{name.replace('_', '-')} cannot change in a run that goes on; begin a new one: "
+                f"workbench train {run}/settings.toml --{name.replace('_', '-')} ... --run ..."
+            )
+    return resume_experiment(run, epochs=given.get("epochs"), plugins=given.get("plugin", []))
+
+
+def _experiment(given: dict[str, Any]) -> Experiment:
+    """What the arguments and options say, over what a file says."""
+    from workbench.core.experiment import Experiment, read_experiment
+
+    values: dict[str, Any] = {}
+    where = "the command line"
+    network = given.pop("network", None)
+    if network is not None and network.endswith(".toml"):
+        values, where = read_experiment(network), network
+    elif network is not None:
+        values["network"] = network
+    if not values:
+        raise InputError(
+            "there is nothing to train; expected a network and its data, an experiment's .toml "
+            "file, or --resume RUN; see workbench train --help"
+        )
+    tables: dict[str, dict[str, Any]] = {
+        name: dict(values.get(name, {})) for name in ("data", "schedule")
+    }
+    for name, value in given.items():
+        if name in DATA_FILES:
+            tables["data"][DATA_FILES[name]] = value
+        elif name in DATA_OPTIONS:
+            tables["data"][name] = value
+        elif name == "schedule":
+            tables["schedule"]["kind"] = value
+        elif name in SCHEDULE_OPTIONS:
+            tables["schedule"][name] = value
+        elif name == "plugin":
+            values["plugins"] = [*values.get("plugins", ()), *map(str, value)]
+        elif name == "class_weights":
+            values[name] = _class_weights(value)
+        else:
+            values[name] = value
+    return Experiment.from_values({**values, **tables}, where)
+
+
+def _class_weights(text: str) -> str | dict[str, float]:
+    """Read `balanced`, or `a=1,b=2`.
+
+    >>> _class_weights("a=1,b=2.5")
+    {'a': 1.0, 'b': 2.5}
+    """
+    if "=" not in text:
+        return text
+    weights = {}
+    for part in text.split(","):
+        name, _, weight = part.rpartition("=")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            raise InputError(f"class weight {part!r}; expected NAME=NUMBER") from None
+    return weights
+
+
+def _print_plan(opened: Opened) -> None:
+    import json
+
+    print(json.dumps(opened.plan(), ensure_ascii=False, indent=2))
+
+
+def _conversion_progress() -> Any:
+    """Show on a terminal how far the conversion of large text is."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, whole: int) -> None:
+        ending = "\r\x1b[K" if done >= whole else ""
+        sys.stderr.write(f"\r\x1b[Kconverting: {done / max(whole, 1):.0%}{ending}")
+        sys.stderr.flush()
+
+    return show

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
-from workbench.core.samples import Samples
+from workbench.core.data.sources import Samples
 from workbench.derivation.network import LossFunction, Network
 
 Array = NDArray[Any]
@@ -47,7 +47,8 @@ class ForwardPass:
             for chunk, place in zip(samples.batches(CHUNK), places, strict=True):
                 size = len(chunk.inputs)
                 program = self._program(size)
-                total += program.forward(*chunk) * loss_weight(self.network.loss, size)
+                loss = program.forward(chunk.inputs, chunk.targets)
+                total += loss * loss_weight(self.network.loss, size)
                 place.targets[...] = program.outputs
         return total / len(outputs), outputs
 

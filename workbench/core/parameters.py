@@ -6,7 +6,7 @@ An optimizer updates the whole network by the vector; a program reads and writes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,10 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.calculus.functions import VARIABLE, Function
-from workbench.core.evaluate import evaluate
 from workbench.derivation.network import Network
-from workbench.errors import InputError, TooLargeError, close_matches
+from workbench.errors import TooLargeError
 
 Array = NDArray[Any]
 
@@ -26,9 +24,6 @@ ALIGNMENT = 64
 
 MOST_MEMORY = 4 * 2**30
 """Parameters, and a program's buffers, of more bytes than this are refused, not allocated."""
-
-STREAM = 1
-"""The stream of random numbers that starting values are drawn from."""
 
 
 class Parameters(Mapping[str, Array]):
@@ -112,65 +107,6 @@ def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     for layer, (before, after) in enumerate(pairwise(network.widths), start=1):
         shapes |= {f"W{layer}": (after, before), f"b{layer}": (after,)}
     return shapes
-
-
-def initialise(
-    network: Network, seed: int, dtype: DTypeLike = np.float64, scheme: str = "auto"
-) -> Parameters:
-    """Draw starting weights; biases start at zero.
-
-    The scheme `glorot` draws uniformly (Glorot and Bengio, "Understanding the difficulty of
-    training deep feedforward neural networks", 2010, equation 16), `he` draws normally (He et al.,
-    "Delving deep into rectifiers", 2015, equation 10), and `auto` takes `he` for layers that
-    rectify and `glorot` for all others. The numbers do not depend on the type, but for rounding.
-
-    >>> from workbench.calculus.functions import TANH
-    >>> from workbench.derivation.network import LossFunction, PREDICTION
-    >>> network = Network((3, 2), (TANH,), LossFunction("output", PREDICTION))
-    >>> parameters = initialise(network, seed=0)
-    >>> bool((abs(parameters["W1"]) < (6 / (3 + 2)) ** 0.5).all()), parameters["b1"]
-    (True, array([0., 0.]))
-    """
-    if scheme != "auto" and scheme not in SCHEMES:
-        raise InputError(f"unknown scheme {scheme!r}: {close_matches(scheme, ['auto', *SCHEMES])}")
-    parameters = Parameters(parameter_shapes(network), dtype)
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,)))
-    for layer, activation in enumerate(network.activations, start=1):
-        fitting = "he" if rectifies(activation) else "glorot"
-        draw = SCHEMES[fitting if scheme == "auto" else scheme]
-        weight = parameters[f"W{layer}"]
-        weight[...] = draw(generator, weight.shape)
-    return parameters
-
-
-def rectifies(function: Function) -> bool:
-    """Tell whether a function bends at 0 and lets less through on the left, as relu does.
-
-    >>> from workbench.calculus.functions import ABS, TANH
-    >>> rectifies(Function("magnitude", ABS(VARIABLE), kinks=(0.0,))), rectifies(TANH)
-    (False, False)
-    """
-    if 0.0 not in function.kinks or function.formula is None or function.columnwise:
-        return False
-    left, right = (
-        evaluate(function.formula, {VARIABLE: np.array([[place]])}).item() for place in (-1.0, 1.0)
-    )
-    return bool(abs(left) < abs(right))
-
-
-def _glorot(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    limit = math.sqrt(6 / sum(shape))
-    return generator.uniform(-limit, limit, shape)
-
-
-def _he(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return generator.normal(0.0, math.sqrt(2 / shape[1]), shape)
-
-
-SCHEMES: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
-    "glorot": _glorot,
-    "he": _he,
-}
 
 
 def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> Array:

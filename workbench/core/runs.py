@@ -1,102 +1,191 @@
-"""Runs: the directory that a training leaves behind, and what is read back from it.
+"""Runs: the directory that a training keeps itself in, and what is read back from it.
 
-    settings.json     the network, its loss, all settings, the preparation, versions
-    metrics.jsonl     one record an epoch
-    parameters.npz    every weight and bias by name
+    settings.toml       the resolved experiment; training by it makes the same run again
+    metrics.jsonl       one record an epoch, appended to while training
+    last.safetensors    the checkpoint to go on from
+    best.safetensors    the checkpoint of the best epoch so far, if one was told
+    lock                locked by the process that trains, whose number it holds then
 
-A run is written beside its place and moved there when it is complete, so that nobody meets half of
-one, and one that is replaced stays until then.
+A run is *unfinished* from its first checkpoint, made before the first step, until the one that says
+that it is finished. At every moment, and whatever is killed or fails then:
+
+- Each file of the run but `metrics.jsonl` is whole: the old one or the new one.
+- `metrics.jsonl` begins with all lines that the last checkpoint counts, which says their length and
+  digest. Lines after these are cut off on resuming, and made again.
+- `best.safetensors` is at most one checkpoint ahead of `last.safetensors`, which makes it again.
+- One process writes, the owner of the directory (`workbench.core.ownership`). A run that is
+  replaced stays until the new one is in its place with its first checkpoint.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import platform
-import shutil
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+import tomllib
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from secrets import token_hex
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from workbench.core.data.arrays import ARCHIVE_ERRORS, read_array
-from workbench.core.data.files import read_bytes
+from workbench.core.atomic import TEMPORARY, link_file, reading, replace_file, write_all, writing
+from workbench.core.checkpoint import (
+    Array,
+    Checkpoint,
+    read_checkpoint,
+    read_values,
+    write_checkpoint,
+)
 from workbench.core.data.preparation import Preparation
-from workbench.core.parameters import Parameters, parameter_shapes
-from workbench.core.training import EpochRecord, Training
-from workbench.derivation.network import Network
+from workbench.core.ownership import (
+    LOCK,
+    Ownership,
+    in_use,
+    is_owned,
+    is_vacant,
+    recover,
+    replacing,
+)
+from workbench.core.parameters import Parameters
 from workbench.errors import InputError
 
-SETTINGS, METRICS, PARAMETERS = "settings.json", "metrics.jsonl", "parameters.npz"
-FILES = frozenset({SETTINGS, METRICS, PARAMETERS})
+SETTINGS, METRICS = "settings.toml", "metrics.jsonl"
+LAST, BEST = "last.safetensors", "best.safetensors"
+FILES = frozenset({SETTINGS, METRICS, LAST, BEST, LOCK})
 
-FORMAT = 1
-"""The version of the directory's format, written into the settings."""
+LONGEST_SETTINGS = 2**20
+"""The most bytes of a file of settings."""
 
-LONGEST_HEADER = 2**16
-"""The bytes that an array's header may take in a file of parameters."""
+BLOCK = 2**20
 
+APPENDING = os.O_RDWR | os.O_APPEND
 
-LARGEST_ITEM = 8
-"""The bytes of a float64."""
+PREFIX = "parameters/"
+"""How the names of the parameters begin among a checkpoint's arrays."""
 
-Array = NDArray[Any]
+EXPECTED = "expected a directory that workbench train --run made"
 
 
 class RunWriter:
-    """A run directory being written: a context manager that takes the record of every epoch.
+    """The one who writes a run: a context manager that takes records and checkpoints.
 
-    If the context ends well the run is moved to its place. If it is stopped from outside (Ctrl-C,
-    a closed pipe) after at least one epoch, the run as of the last epoch is. On any other error
-    nothing is left and an older run stays.
-
-    Raises
-    ------
-    InputError
-        If the place is taken and `force` is not set, or by something that is no run.
+    At its end it only lets go of the directory; what was checkpointed stays, whatever ended it.
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        training: Training,
-        *,
-        source: str,
-        plugin_files: Sequence[str | Path] = (),
-        force: bool = False,
+        self, owned: Ownership, settings: Mapping[str, Any], metrics: int, recorded: _Recorded
     ):
+        self._owned = owned
+        self._subject = {name: settings[name] for name in ("network", "loss")}
+        self._metrics = metrics
+        self._recorded = recorded
+
+    @classmethod
+    def create(
+        cls, path: str | Path, settings: str, state: Checkpoint, *, force: bool = False
+    ) -> RunWriter:
+        """Begin a run with its settings, as TOML, and the state before the first step.
+
+        Raises
+        ------
+        InputError
+            If the place is taken; see `require_place`.
+        StorageError
+            If something cannot be written; what was at the place is still there.
+        """
         require_place(path, force=force)
-        self.path = Path(os.path.realpath(path))
-        self._unfinished = self.path.with_name(f"{self.path.name}.{token_hex(4)}.unfinished")
-        self._force = force
-        self._training = training
-        self._settings = _description(training, source, plugin_files)
-        self._snapshot = training.parameters.vector.copy()
-        self._epochs = 0
-        self._metrics: TextIO
+        place = Path(os.path.realpath(path))
+        with writing(path), ExitStack() as on_failure:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(place) as owned:
+                replace_file(owned.directory / SETTINGS, settings)
+                metrics = os.open(owned.directory / METRICS, APPENDING | os.O_CREAT, 0o666)
+                on_failure.callback(os.close, metrics)
+                writer = cls(owned, _read_settings(owned.directory), metrics, _Recorded())
+                writer.checkpoint(state)
+            on_failure.pop_all()
+        return writer
+
+    @classmethod
+    def resume(
+        cls, path: str | Path, expected: Mapping[str, Array]
+    ) -> tuple[RunWriter, Checkpoint]:
+        """Go on with a run from its last checkpoint, finished or not.
+
+        Parameters
+        ----------
+        expected : arrays of the names, shapes and types that the state must have.
+
+        Raises
+        ------
+        InputError
+            If there is no run, it is in use, damaged, or of another network.
+        StorageError
+            If something cannot be written.
+        """
+        place = Path(os.path.realpath(path))
+        with writing(path), ExitStack() as on_failure:
+            recover(place)
+            settings = _read_settings(place)
+            owned = on_failure.enter_context(Ownership(place))
+            checkpoint = read_checkpoint(place / LAST, expected)
+            _require_subject(settings, checkpoint.values, place / LAST)
+            metrics = os.open(place / METRICS, APPENDING)
+            on_failure.callback(os.close, metrics)
+            recorded = _cut_back(metrics, checkpoint.values.get("metrics"), place)
+            _remove_temporaries(place)
+            on_failure.pop_all()
+        return cls(owned, settings, metrics, recorded), checkpoint
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._owned.directory
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Append a line to the metrics.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written; then the metrics are as before.
+        """
+        line = f"{json.dumps(record, allow_nan=False)}\n".encode()
+        with writing(self.path / METRICS):
+            try:
+                write_all(self._metrics, line)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._metrics, self._recorded.length)
+                raise
+        self._recorded.add(line)
+
+    def checkpoint(self, state: Checkpoint, *, best: bool = False, finished: bool = False) -> None:
+        """Keep the state as the last one, and as the best one if it is, with all records so far.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written; the last checkpoint before is still there.
+        """
+        with writing(self.path / METRICS):
+            os.fsync(self._metrics)
+        own = {**self._subject, "finished": finished, "metrics": self._recorded.to_json()}
+        complete = Checkpoint(state.arrays, {**state.values, **own})
+        if best:
+            write_checkpoint(self.path / BEST, complete)
+            with suppress(OSError):
+                link_file(self.path / BEST, self.path / LAST)
+                return
+        write_checkpoint(self.path / LAST, complete)
 
     def __enter__(self) -> RunWriter:
-        """Make the unfinished directory."""
-        self._unfinished.parent.mkdir(parents=True, exist_ok=True)
-        self._unfinished.mkdir()
-        text = json.dumps(self._settings, indent=2, ensure_ascii=False, allow_nan=False)
-        (self._unfinished / SETTINGS).write_text(text + "\n", encoding="utf-8")
-        self._metrics = (self._unfinished / METRICS).open("w", encoding="utf-8", newline="\n")
+        """Do nothing: the run is there already."""
         return self
-
-    def record(self, record: EpochRecord) -> None:
-        """Write the record of an epoch, and keep the parameters as they are now."""
-        print(json.dumps(record.to_json(), allow_nan=False), file=self._metrics, flush=True)
-        self._snapshot[:] = self._training.parameters.vector
-        self._epochs += 1
 
     def __exit__(
         self,
@@ -104,32 +193,22 @@ class RunWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Put a complete run into its place, or leave nothing."""
-        stopped = isinstance(error, KeyboardInterrupt | BrokenPipeError)
-        try:
-            self._metrics.close()
-            if error is None or (stopped and self._epochs):
-                self._save_parameters()
-                require_place(self.path, force=self._force)
-                _move(self._unfinished, self.path)
-        finally:
-            shutil.rmtree(self._unfinished, ignore_errors=True)
-
-    def _save_parameters(self) -> None:
-        parameters = self._training.parameters.zeros_like()
-        parameters.vector[:] = self._snapshot
-        save_parameters(self._unfinished / PARAMETERS, parameters)
+        """Let go of the run."""
+        os.close(self._metrics)
+        self._owned.give_up()
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run directory says about the network trained in it.
+    """What a run directory says about the network trained in it, as of its best checkpoint.
 
     Attributes
     ----------
     network, loss : as text, to be built with the plugins in `plugin_files`.
-    settings : those of training.
+    settings : of the training.
     preparation : for new inputs.
+    checkpoint : the file that the parameters are in.
+    values : what the checkpoint says besides arrays, such as its epoch.
     """
 
     path: Path
@@ -138,14 +217,29 @@ class Run:
     plugin_files: tuple[Path, ...]
     settings: Mapping[str, Any]
     preparation: Preparation
+    checkpoint: Path
+    values: Mapping[str, Any] = field(repr=False)
 
-    def parameters(self, network: Network) -> Parameters:
-        """Read the trained parameters, which must be those of the network given."""
-        return load_parameters(self.path / PARAMETERS, network, str(self.settings["dtype"]))
+    def parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> Parameters:
+        """Read the trained parameters, which must be of the names and shapes given."""
+        parameters = Parameters(shapes, str(self.settings["dtype"]))
+        expected = {f"{PREFIX}{name}": view for name, view in parameters.items()}
+        arrays = read_checkpoint(self.checkpoint, expected, prefix=PREFIX).arrays
+        for name, view in expected.items():
+            if not np.isfinite(arrays[name]).all():
+                raise InputError(f"{self.checkpoint}: {name} is not finite; train the run again")
+            view[...] = arrays[name]
+        return parameters
 
 
 def require_place(path: str | Path, *, force: bool) -> None:
     """Refuse a path where a run would overwrite something, or with `force` anything but a run.
+
+    Raises
+    ------
+    InputError
+        If a file, something that is no part of a run, or (without `force`) a run is there, or one
+        that another process writes.
 
     >>> import tempfile
     >>> directory = Path(tempfile.mkdtemp())
@@ -156,27 +250,29 @@ def require_place(path: str | Path, *, force: bool) -> None:
         ...
     workbench.errors.InputError: ...holds 'thesis.tex', which is no part of a run; ...
     """
-    path = Path(path)
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise InputError(f"the run {path} is a file; expected a new or empty directory")
-    entries = sorted(entry.name for entry in path.iterdir())
-    strangers = [name for name in entries if name not in FILES]
-    if strangers:
-        raise InputError(
-            f"the directory {path} holds {strangers[0]!r}, which is no part of a run; "
-            "expected a new or empty directory; choose another"
-        )
-    if entries and not force:
-        raise InputError(
-            f"there is a run in {path} already; choose another directory, or give --force to "
-            "replace it"
-        )
+    place = Path(os.path.realpath(path))
+    with writing(path):
+        recover(place)
+        if place == Path.cwd():
+            raise InputError(f"the run {path} is the current directory; expected one to be made")
+        if is_vacant(place):
+            return
+        if not place.is_dir():
+            raise InputError(f"the run {path} is a file; expected a new or empty directory")
+        for name in sorted(os.listdir(place)):
+            if name not in FILES and not TEMPORARY.fullmatch(name):
+                raise InputError(
+                    f"the directory {path} holds {name!r}, which is no part of a run; expected a "
+                    "new or empty directory; choose another"
+                )
+        if is_owned(place):
+            raise in_use(place)
+        if not force:
+            raise InputError(_taken(place))
 
 
 def load_run(path: str | Path) -> Run:
-    """Read a run directory's settings; nothing in it is executed.
+    """Read what a run is of, from its settings and its best checkpoint; nothing is executed.
 
     >>> load_run("missing")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -184,145 +280,111 @@ def load_run(path: str | Path) -> Run:
     workbench.errors.InputError: no run in missing: ...
     """
     path = Path(path)
-    if not (path / SETTINGS).is_file():
-        raise InputError(
-            f"no run in {path}: there is no {SETTINGS} there; expected a directory that "
-            "workbench train --run made"
-        )
-    try:
-        record = json.loads(read_bytes(str(path / SETTINGS)))
-        if record["format"] != FORMAT:
-            raise ValueError(f"format {record['format']!r}, expected {FORMAT}")
-        return Run(
-            path,
-            _text(record["network"]),
-            _text(record["loss"]),
-            tuple(Path(_text(file)) for file in record["plugins"]),
-            dict(record["settings"]),
-            Preparation.from_json(record["preparation"]),
-        )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path / SETTINGS} is broken ({type(error).__name__}: {error}); train the run again"
-        ) from None
-
-
-def save_parameters(path: Path, parameters: Parameters) -> None:
-    """Write parameters by name; the file is complete or as it was.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "parameters.npz")
-    >>> save_parameters(path, Parameters({"W1": (2, 3), "b1": (2,)}))
-    >>> np.load(path)["W1"].shape
-    (2, 3)
-    """
-    temporary = path.with_name(f"{path.name}.{token_hex(4)}.unfinished")
-    arrays: dict[str, Any] = dict(parameters)
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def load_parameters(path: Path, network: Network, dtype: str) -> Parameters:
-    """Read the parameters of a network, and no more bytes than it has."""
-    parameters = Parameters(parameter_shapes(network), dtype)
-    if not path.is_file():
-        raise InputError(f"there is no {path}: the run is not complete; train it again")
-    try:
-        with zipfile.ZipFile(io.BytesIO(read_bytes(str(path)))) as archive:
-            _require_names(archive, parameters, path, network)
-            for name, view in parameters.items():
-                view[...] = _read_parameter(archive, name, view, path, network)
-    except ARCHIVE_ERRORS:
-        raise InputError(f"{path} is broken: not a readable .npz archive; train again") from None
-    return parameters
-
-
-def _require_names(
-    archive: zipfile.ZipFile, parameters: Parameters, path: Path, network: Network
-) -> None:
-    """Refuse an archive of other parameters, by the first layer in which it differs."""
-    found = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
-    for name in [*parameters, *found]:
-        if (name in found) != (name in parameters):
-            owner = "the file has no" if name in parameters else "the network has no"
-            raise InputError(
-                f"{path} is of another network than {network}: layer {name[1:]} differs: {owner} "
-                f"{name}; use the network it was trained with"
-            )
-
-
-def _read_parameter(
-    archive: zipfile.ZipFile, name: str, view: Array, path: Path, network: Network
-) -> Array:
-    entry = archive.getinfo(f"{name}.npy")
-    if entry.file_size > view.size * LARGEST_ITEM + LONGEST_HEADER:
-        raise _another_network(name, "more numbers", view, path, network)
-    with archive.open(entry) as stream:
-        array = read_array(stream, entry.file_size, f"{path}: {entry.filename}")
-    if array.shape != view.shape:
-        raise _another_network(name, f"the shape {array.shape}", view, path, network)
-    if array.dtype.kind != "f" or not np.isfinite(array).all():
-        raise InputError(f"{path}: {name} holds more than finite numbers; train the run again")
-    return array
-
-
-def _another_network(
-    name: str, found: str, expected: Array, path: Path, network: Network
-) -> InputError:
-    return InputError(
-        f"{path} is of another network than {network}: layer {name[1:]} differs: {name} has "
-        f"{found}, expected {expected.shape}; use the network it was trained with"
+    place = Path(os.path.realpath(path))
+    with writing(path):
+        if is_vacant(place):
+            recover(place)
+    settings = _read_settings(path)
+    checkpoint = path / BEST if (path / BEST).exists() else path / LAST
+    values = read_values(checkpoint)
+    _require_subject(settings, values, checkpoint)
+    return Run(
+        path,
+        settings["network"],
+        settings["loss"],
+        tuple(map(Path, settings["plugins"])),
+        settings,
+        Preparation.from_json(values.get("preparation", {})),
+        checkpoint,
+        values,
     )
 
 
-def _description(
-    training: Training, source: str, plugin_files: Sequence[str | Path]
-) -> dict[str, Any]:
-    """All that `settings.json` says."""
-    return {
-        "format": FORMAT,
-        "network": str(training.network),
-        "loss": training.network.loss.name,
-        "data": source,
-        "plugins": [str(Path(file).resolve()) for file in plugin_files],
-        "settings": training.settings.to_json(),
-        "preparation": training.preparation.to_json(),
-        "versions": {
-            "workbench": _own_version(),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-        },
-    }
+class _Recorded:
+    """The length and the digest of the metrics so far."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._digest = sha256()
+
+    def add(self, content: bytes) -> None:
+        self.length += len(content)
+        self._digest.update(content)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"bytes": self.length, "sha256": self._digest.hexdigest()}
 
 
-def _own_version() -> str | None:
+def _cut_back(metrics: int, told: Any, place: Path) -> _Recorded:
+    """Cut off the lines after the last checkpoint, whose record of all before is `told`."""
+    recorded = _Recorded()
+    length = told["bytes"] if isinstance(told, dict) and type(told.get("bytes")) is int else 0
+    while block := os.pread(metrics, min(BLOCK, length - recorded.length), recorded.length):
+        recorded.add(block)
+    if recorded.to_json() != told:
+        raise InputError(
+            f"{place / METRICS} does not begin with the {length:,} bytes that {LAST} counts, so it "
+            "was changed; take an intact copy of the run, or train again"
+        )
+    os.ftruncate(metrics, length)
+    return recorded
+
+
+def _remove_temporaries(place: Path) -> None:
+    """Remove the files that a killed process had not completed."""
+    for name in os.listdir(place):
+        if TEMPORARY.fullmatch(name):
+            os.unlink(place / name)
+
+
+def _taken(place: Path) -> str:
+    """Say which run stands at a place, and the ways out."""
     try:
-        return version("backprop-workbench")
-    except PackageNotFoundError:
-        return None
+        values, epochs = read_values(place / LAST), _read_settings(place).get("epochs")
+    except InputError:
+        values, epochs = {}, None
+    if values.get("finished", True):
+        return (
+            f"there is a run in {place} already; choose another directory, or give --force to "
+            "replace it"
+        )
+    whole = f" of {epochs}" if epochs else ""
+    return (
+        f"unfinished run at epoch {values.get('epoch')}{whole} in {place}; continue with --resume, "
+        "or --force to replace it"
+    )
 
 
-def _move(source: Path, destination: Path) -> None:
-    """Move a directory to a place whose old directory, if any, goes only once that is done."""
-    aside = source.with_suffix(".replaced")
-    if destination.exists():
-        destination.rename(aside)
+def _require_subject(
+    settings: Mapping[str, Any], values: Mapping[str, Any], checkpoint: Path
+) -> None:
+    """Refuse a checkpoint of another network or loss than the settings say."""
+    for name in ("network", "loss"):
+        if values.get(name) != settings[name]:
+            raise InputError(
+                f"{checkpoint} is of the {name} {values.get(name)!r}, but {SETTINGS} says "
+                f"{settings[name]!r}; take an intact copy of the run, or train again"
+            )
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Read the settings of a run, of which those that the run itself needs are checked."""
+    file = path / SETTINGS
+    if not file.is_file():
+        raise InputError(f"no run in {path}: there is no {SETTINGS} there; {EXPECTED}")
+    with reading(file), file.open("rb") as stream:
+        content = stream.read(LONGEST_SETTINGS + 1)
     try:
-        source.rename(destination)
-    except OSError:
-        if aside.exists():
-            aside.rename(destination)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+        if len(content) > LONGEST_SETTINGS:
+            raise ValueError(f"longer than {LONGEST_SETTINGS:,} bytes")
+        settings = {"plugins": [], "dtype": "float64", **tomllib.loads(content.decode())}
+        for text in (settings["network"], settings["loss"], *settings["plugins"]):
+            if not isinstance(text, str):
+                raise ValueError(f"{text!r:.40} is no text")
+    except KeyError as error:
+        problem = f"there is no {error.args[0]}"
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = str(error).splitlines()[0]
+    else:
+        return settings
+    raise InputError(f"{file} is broken: {problem}; take an intact copy of the run")

@@ -4,69 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.calculus.functions import COLUMN_SIZE, VARIABLE
-from workbench.core.data.dataset import Dataset, one_hot
+from workbench.core.data.dataset import Dataset
 from workbench.core.data.preparation import Preparation
+from workbench.core.data.sources import Conversion, Samples, SampleSource, open_source
+from workbench.core.data.stored_dataset import (
+    AnyDataset,
+    StoredDataset,
+    distinct_values,
+    filled_chunks,
+)
 from workbench.core.evaluate import evaluate
 from workbench.derivation.network import TARGET, LossFunction, Network
 from workbench.errors import InputError
 
 Array = NDArray[Any]
+D = TypeVar("D", bound=AnyDataset)
+
+MOST_VALUES = 1000
+"""So many different targets at most may be meant as classes."""
 
 
-class Samples(NamedTuple):
-    """Inputs (samples, features) and targets (samples, outputs), row by row in memory."""
-
-    inputs: Array
-    targets: Array
-
-    def shuffle_into(self, other: Samples, order: NDArray[np.intp]) -> None:
-        """Copy the samples in another order into arrays of the same shapes.
-
-        >>> samples = Samples(np.array([[1.0], [2.0]]), np.array([[3.0], [4.0]]))
-        >>> other = Samples(np.empty((2, 1)), np.empty((2, 1)))
-        >>> samples.shuffle_into(other, np.array([1, 0]))
-        >>> other.inputs.T, other.targets.T
-        (array([[2., 1.]]), array([[4., 3.]]))
-        """
-        for source, destination in zip(self, other, strict=True):
-            np.take(source, order, axis=0, out=destination, mode="clip")
-
-    def batches(self, size: int) -> Iterator[Samples]:
-        """Views of `size` samples at a time, the last of what is left.
-
-        >>> samples = Samples(np.zeros((5, 3)), np.zeros((5, 1)))
-        >>> [batch.inputs.shape for batch in samples.batches(2)]
-        [(2, 3), (2, 3), (1, 3)]
-        """
-        for start in range(0, len(self.inputs), size):
-            end = start + size
-            yield Samples(self.inputs[start:end], self.targets[start:end])
-
-
-def recognise_classes(network: Network, dataset: Dataset) -> Dataset:
+def recognise_classes(network: Network, dataset: D) -> D:
     """Take one column of numbers as classes where the network shows that they are meant so.
 
     It does with one output for each of the column's values, or one output for values 0 and 1.
     """
-    values = np.unique(dataset.targets)
     outputs = network.widths[-1]
-    meant = outputs == len(values) > 1 or (outputs == 1 and values.tolist() == [0, 1])
-    if dataset.classes is not None or dataset.targets.shape[1] != 1 or not meant:
+    if dataset.classes is not None or len(dataset.target_names) != 1:
         return dataset
-    labels = [str(value).removesuffix(".0") for value in dataset.targets[:, 0].tolist()]
-    targets, classes = one_hot(labels, dataset.source)
-    return replace(dataset, targets=targets, classes=classes)
+    values = distinct_values(dataset, max(2, outputs))
+    if values is None or not (
+        outputs == len(values) > 1 or (outputs == 1 and values.tolist() == [0, 1])
+    ):
+        return dataset
+    classes = tuple(str(value).removesuffix(".0") for value in values.tolist())
+    if isinstance(dataset, StoredDataset):
+        return replace(dataset, classes=classes, class_values=values)
+    return replace(
+        dataset, outcomes=np.searchsorted(values, dataset.outcomes[:, 0]), classes=classes
+    )
 
 
-def require_fit(network: Network, dataset: Dataset) -> None:
+def require_fit(network: Network, dataset: AnyDataset) -> None:
     """Refuse a data set whose inputs, targets or classes are not what the network takes."""
-    features = dataset.inputs.shape[1]
+    features = len(dataset.input_names)
     if features != network.widths[0]:
         raise InputError(
             f"the network {network} has {_count(network.widths[0], 'input')}, {dataset.source} has "
@@ -77,29 +64,43 @@ def require_fit(network: Network, dataset: Dataset) -> None:
     if dataset.classes is not None:
         if outputs != len(dataset.classes) and not (outputs == 1 and len(dataset.classes) == 2):
             _refuse_classes(network, dataset, dataset.classes)
-    elif outputs != dataset.targets.shape[1]:
+    elif outputs != len(dataset.target_names):
         _refuse_numbers(network, dataset)
+
+
+def sample_source(
+    network: Network,
+    dataset: AnyDataset,
+    preparation: Preparation,
+    dtype: DTypeLike,
+    *,
+    seed: int = 0,
+    class_weights: Array | None = None,
+) -> SampleSource:
+    """Return what gives a data set that fits the network, prepared and in the type given.
+
+    Classes become one output each, or one output of 0 and 1 where the network has only one.
+
+    Raises
+    ------
+    InputError
+        If the targets are not what the loss takes, or a number is not finite in the type.
+    """
+    conversion = Conversion(dataset, preparation, dtype, network.widths[-1], class_weights)
+    if network.loss.assumptions:
+        for targets in _targets(dataset, network.widths[-1]):
+            require_assumptions(network.loss, targets, dataset.source)
+    return open_source(conversion, seed)
 
 
 def prepare(
     network: Network, dataset: Dataset, preparation: Preparation, dtype: DTypeLike
 ) -> Samples:
-    """Return the samples of a data set that fits, prepared and of the type given.
-
-    Classes become one output each, or one output of 0 and 1 where the network has only one.
-    """
-    targets = dataset.targets
-    if dataset.classes is not None and network.widths[-1] == 1:
-        targets = targets[:, 1:]
-    require_assumptions(network.loss, targets, dataset.source)
-    inputs = preparation.apply(dataset.inputs)
-    return Samples(
-        _converted(inputs, dtype, dataset.input_names, dataset.source),
-        _converted(targets, dtype, dataset.target_names, dataset.source),
-    )
+    """Return all samples of a data set that fits, in its order; see `sample_source`."""
+    return next(sample_source(network, dataset, preparation, dtype).chunks(len(dataset)))
 
 
-def out_of_reach(network: Network, dataset: Dataset) -> str | None:
+def out_of_reach(network: Network, dataset: AnyDataset) -> str | None:
     """Say so if numbers are to be learnt that the last activation never gives.
 
     >>> from workbench.api import network
@@ -115,13 +116,24 @@ def out_of_reach(network: Network, dataset: Dataset) -> str | None:
         points = np.concatenate([np.linspace(-100, 100, 2001), [-1e9, 1e9]])
         values = evaluate(function.formula, {VARIABLE: points})
     finite = values[np.isfinite(values)]
-    least, most = dataset.targets.min(), dataset.targets.max()
+    ranges = [(chunk.outcomes.min(), chunk.outcomes.max()) for chunk in filled_chunks(dataset)]
+    least, most = min(low for low, _ in ranges), max(high for _, high in ranges)
     if not finite.size or (least >= finite.min() - 1e-3 and most <= finite.max() + 1e-3):
         return None
     return (
         f"the targets go from {least:g} to {most:g}, but {function.name} gives {finite.min():g} to "
         f"{finite.max():g}; end the network with {network.widths[-1]}:identity"
     )
+
+
+def _targets(dataset: AnyDataset, outputs: int) -> Iterator[Array]:
+    """The different targets of classes, or all targets, some at a time."""
+    if dataset.classes is None:
+        yield from (chunk.outcomes for chunk in dataset.chunks())
+    elif outputs == 1:
+        yield np.array([[0.0], [1.0]])
+    else:
+        yield np.eye(outputs)
 
 
 def accuracy(outputs: Array, targets: Array) -> float:
@@ -132,7 +144,16 @@ def accuracy(outputs: Array, targets: Array) -> float:
     >>> accuracy(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([[1.0, 0.0], [1.0, 0.0]]))
     0.5
     """
-    return float(np.mean(chosen_classes(outputs) == chosen_classes(targets)))
+    return float(np.mean(are_correct(outputs, targets)))
+
+
+def are_correct(outputs: Array, targets: Array) -> NDArray[np.bool_]:
+    """Tell of each sample whether its class is right, from two arrays (samples, outputs).
+
+    >>> are_correct(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    array([ True, False])
+    """
+    return np.asarray(chosen_classes(outputs) == chosen_classes(targets))
 
 
 def chosen_classes(outputs: Array) -> NDArray[np.intp]:
@@ -146,7 +167,7 @@ def chosen_classes(outputs: Array) -> NDArray[np.intp]:
     return np.asarray(outputs.argmax(axis=1))
 
 
-def _refuse_classes(network: Network, dataset: Dataset, classes: tuple[str, ...]) -> None:
+def _refuse_classes(network: Network, dataset: AnyDataset, classes: tuple[str, ...]) -> None:
     shown = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
     one = ", or with 1 for the probability of the second" if len(classes) == 2 else ""
     raise InputError(
@@ -156,11 +177,13 @@ def _refuse_classes(network: Network, dataset: Dataset, classes: tuple[str, ...]
     )
 
 
-def _refuse_numbers(network: Network, dataset: Dataset) -> None:
+def _refuse_numbers(network: Network, dataset: AnyDataset) -> None:
     names = ", ".join(map(repr, dataset.target_names))
-    columns = dataset.targets.shape[1]
-    values = len(np.unique(dataset.targets))
-    classes = f", or with {values} if its {values} values are classes" if columns == 1 else ""
+    columns = len(dataset.target_names)
+    values = distinct_values(dataset, MOST_VALUES) if columns == 1 else None
+    classes = (
+        "" if values is None else f", or with {len(values)} if its {len(values)} values are classes"
+    )
     raise InputError(
         f"the network {network} has {_count(network.widths[-1], 'output')}, {dataset.source} has "
         f"{_count(columns, 'column')} of numbers as target ({names}); end the network with "
@@ -181,21 +204,6 @@ def require_assumptions(loss: LossFunction, targets: Array, source: str) -> None
                 f"{targets[broken[0]].tolist()}: it is for classes with one output each, that is "
                 "targets that sum to 1; use another loss, or as many outputs as classes"
             )
-
-
-def _converted(values: Array, dtype: DTypeLike, names: tuple[str, ...], source: str) -> Array:
-    """The values (samples, columns) in another type, refused where that makes them infinite."""
-    with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(values, dtype)
-    finite = np.isfinite(converted).all(axis=0)
-    if not finite.all():
-        column = int(np.argmin(finite))
-        name = names[column] if column < len(names) else names[0]
-        raise InputError(
-            f"{source}: column {name!r} has values that are not finite in {np.dtype(dtype)}; "
-            "rescale or drop them"
-        )
-    return converted
 
 
 def _count(number: int, noun: str) -> str:

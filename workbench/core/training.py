@@ -1,95 +1,62 @@
 """Training: mini-batches through the compiled derivation, an optimizer's step each.
 
 A `Training` is iterated: every epoch gives its record, and after the last one `parameters` are the
-trained ones. What is done between two epochs (printing, saving, stopping) is the caller's.
+trained ones. Between two spans of steps it pauses for its caller, who may look at its `state`,
+keep that, or end it. A training that is given the state of another of the same settings goes on as
+that one would have, bit by bit: the order of the samples follows from the seed and the number of
+the epoch, and the sums of an epoch that is not over are part of the state.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.data.dataset import Dataset, split
+from workbench.calculus.expressions import Kind
+from workbench.core.backends import STEPPERS, choose_backend, choose_threads, threads
+from workbench.core.checkpoint import Checkpoint
+from workbench.core.data.parts import split
 from workbench.core.data.preparation import Preparation
+from workbench.core.data.sources import Samples, SampleSource
+from workbench.core.data.stored_dataset import AnyDataset
+from workbench.core.diagnosis import first_not_finite
 from workbench.core.inference import ForwardPass, loss_weight
-from workbench.core.optimizers import Optimizer, make_optimizer
-from workbench.core.parameters import initialise
-from workbench.core.program import Program, compile_network
-from workbench.core.samples import Samples, accuracy, prepare, recognise_classes, require_fit
+from workbench.core.initialisers import initialise
+from workbench.core.program.program import derived
+from workbench.core.program.source import turned_parameters
+from workbench.core.samples import D, are_correct, recognise_classes, require_fit, sample_source
+from workbench.core.settings import Settings
+from workbench.core.steppers import Batches, Learner, NotFinite, Scalars, Stepper, Steps
+from workbench.core.vector_update import FLUSH_INTERVAL, flush_denormals
 from workbench.derivation.network import Network
-from workbench.derivation.steps import ELEMENTWISE, Strategy
-from workbench.errors import InputError, NotFiniteError, close_matches
+from workbench.errors import NotFiniteError
 
 Array = NDArray[Any]
 
-STREAM = 2
-"""The stream of random numbers that orders the samples."""
+SPAN = 0.05
+"""The seconds of steps between two pauses, about."""
+
+WINDOW = 1024
+"""The steps whose learning rates are worked out at once."""
+
+REPEATED = 2**18
+"""The bytes of outputs that are kept of epochs of one step."""
+
+AT_ONCE = 2**14
+"""The samples of the validation part that are taken at a time."""
+
+MOST_EPOCHS_AT_ONCE = 256
+"""Where an epoch is a single step, the most that are made between two pauses."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to train.
-
-    Attributes
-    ----------
-    learning_rate, momentum : None takes the optimizer's default.
-    dtype : "float32" or "float64".
-    validation : the share of the samples that is held out.
-    standardise : whether inputs get mean 0 and deviation 1, as found on the training part.
-    seed : of the split, the starting weights and the order of the samples.
-    """
-
-    epochs: int = 50
-    batch_size: int = 32
-    optimizer: str = "adam"
-    learning_rate: float | None = None
-    momentum: float | None = None
-    dtype: str = "float64"
-    strategy: Strategy = ELEMENTWISE
-    validation: float = 0.0
-    standardise: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                value = getattr(self, name)
-                raise InputError(f"{name} {value}; expected a whole number from {least}")
-        if self.dtype not in ("float32", "float64"):
-            hint = close_matches(self.dtype, ["float32", "float64"])
-            raise InputError(f"unknown dtype {self.dtype!r}: {hint}")
-        self.make_optimizer()
-
-    def make_optimizer(self) -> Optimizer:
-        """Make a fresh optimizer.
-
-        >>> Settings(optimizer="sgd").make_optimizer().learning_rate
-        0.1
-        """
-        return make_optimizer(self.optimizer, self.learning_rate, self.momentum)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all settings in the types of JSON, with the defaults filled in.
-
-        >>> Settings(optimizer="momentum").to_json()["momentum"]
-        0.9
-        """
-        optimizer = self.make_optimizer()
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {
-            "learning_rate": optimizer.learning_rate,
-            "momentum": getattr(optimizer, "momentum", None),
-            "strategy": self.strategy.name,
-        }
-
-
-@dataclass(frozen=True)
-class EpochRecord:
+class EpochRecord(NamedTuple):
     """What one epoch came to.
 
     Attributes
@@ -98,8 +65,8 @@ class EpochRecord:
     loss : the mean over the training samples, each at its step of this epoch.
     accuracy : the share of those samples whose class was right; None for numbers.
     validation_loss, validation_accuracy : after the epoch; None without a validation part.
+    learning_rate : of the epoch's last step.
     gradient_norm : the mean over the epoch's steps of the Euclidean norm of all gradients.
-    seconds : spent on training and validation so far.
     """
 
     epoch: int
@@ -108,8 +75,8 @@ class EpochRecord:
     accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
+    learning_rate: float
     gradient_norm: float
-    seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the record in the types of JSON, where a number that is not finite is None.
@@ -118,13 +85,34 @@ class EpochRecord:
         >>> record["validation_loss"], record["finite"]
         (None, False)
         """
-        record = asdict(self)
+        record: dict[str, Any] = dict(zip(self._fields, self, strict=True))
+        if all(value is None or math.isfinite(value) for value in self[2:]):
+            return record
         broken = [name for name, value in record.items() if value and not math.isfinite(value)]
-        return record | dict.fromkeys(broken) | ({"finite": False} if broken else {})
+        return record | dict.fromkeys(broken) | {"finite": False}
 
 
-Batch = tuple[Array, Array, Array]
-"""Views of inputs, targets and the place where the outputs go, a sample a row."""
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes
+    ----------
+    epoch, step : the epochs completed, and the steps made.
+    batch : the steps made of the epoch that is not over.
+    losses, norms, correct : the sums over these of the samples' losses and of the gradients' norms,
+        and the samples whose class was right.
+    best_loss, best_epoch : of the best validation so far.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    batch: int = 0
+    losses: float = 0.0
+    norms: float = 0.0
+    correct: int = 0
+    best_loss: float | None = None
+    best_epoch: int | None = None
 
 
 class Training:
@@ -135,130 +123,314 @@ class Training:
     parameters : the network's, changed by every step.
     preparation : what was done to the inputs of the training part, for new inputs.
     forward_pass : the network as it is at the moment, to predict with.
-    epoch, step : how many there have been so far.
+    backend, threads : what makes the steps; None leaves the number of threads to the library.
+    progress : how far it is.
+    best : parameters and progress as of the best validation since the training began or went on.
+    epochs_a_pause : where pauses are wanted at multiples of so many epochs; 0 for none.
+    pause : called between two spans of steps, none if not set; what it raises ends the training,
+        which can be iterated again.
     """
 
     def __init__(
         self,
         network: Network,
-        training: Dataset,
-        validation: Dataset | None = None,
+        training: AnyDataset,
+        validation: AnyDataset | None = None,
         settings: Settings | None = None,
     ):
         self.network = network
         self.settings = settings = settings or Settings()
         require_fit(network, training)
         self.preparation = Preparation.fit(training, standardise=settings.standardise)
-        self._samples = prepare(network, training, self.preparation, settings.dtype)
-        self._validation = None
-        if validation:
-            require_fit(network, validation)
-            self._validation = prepare(network, validation, self.preparation, settings.dtype)
+        self._source = self._open(training, settings.seed)
+        self._validation = self._open(validation) if validation else None
         self._has_classes = training.classes is not None
-        self._shuffled = Samples(*map(np.empty_like, self._samples))
-        self._outputs = np.empty_like(self._samples.targets)
-        self._generator = np.random.default_rng(
-            np.random.SeedSequence(settings.seed, spawn_key=(STREAM,))
+        derivation = derived(network, settings.strategy)
+        turned = turned_parameters(derivation.system)
+        self.parameters = initialise(
+            network, settings.seed, settings.dtype, settings.initialiser, turned=turned
         )
-        self.optimizer = settings.make_optimizer()
-        self.parameters = initialise(network, settings.seed, settings.dtype)
-        self._gradients = self.parameters.zeros_like()
-        self._rounds = self._compile()
+        optimizer = settings.make_optimizer()
+        self._learner = Learner.begin(derivation, str(network), self.parameters, optimizer)
+        self.backend = choose_backend(settings.backend, self._learner, settings.batch_size)
+        self.threads = choose_threads(settings.threads, self._learner, settings.batch_size)
+        self._steppers: dict[int, Stepper] = {}
         self.forward_pass = ForwardPass(network, self.parameters)
-        self.epoch = self.step = 0
-        self._seconds = 0.0
+        self.progress = Progress()
+        self.best: Checkpoint | None = None
+        self.pause: Callable[[], None] = lambda: None
+        self.epochs_a_pause = 0
+        self._steps_a_span = 1
+        self._is_constant = settings.schedule.is_constant and optimizer.is_constant
+        self._last_window: tuple[int, Mapping[str, Array]] = (-1, {})
+        self._known_rounds: tuple[Any, list[tuple[Stepper, Batches, Array]]] = (None, [])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The batches of an epoch, the last of which may be smaller."""
+        return -(-self._source.count // self.settings.batch_size)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are over, or the validation loss has not become better for long."""
+        progress, patience = self.progress, self.settings.patience
+        if progress.batch or patience is None or progress.best_epoch is None:
+            return progress.epoch >= self.settings.epochs
+        is_stale = progress.epoch - progress.best_epoch >= patience
+        return is_stale or progress.epoch >= self.settings.epochs
 
     def __iter__(self) -> Iterator[EpochRecord]:
         """Train, and yield the record of each epoch; a second iteration goes on from there."""
-        while self.epoch < self.settings.epochs:
-            yield self._train_epoch()
+        with threads(self.threads):
+            while not self.is_finished:
+                yield from self._train_epochs()
+                self.pause()
 
-    def _compile(self) -> list[tuple[Program, list[Batch]]]:
-        """Pair each program with its batches: all full ones, then the one that is left."""
-        size, count = self.settings.batch_size, len(self._outputs)
-        batches = list(self._shuffled.batches(size))
-        outputs = Samples(self._shuffled.inputs, self._outputs).batches(size)
-        views = [(*batch, place.targets) for batch, place in zip(batches, outputs, strict=True)]
-        full = count // size
-        parts = ((size, views[:full]), (count % size, views[full:]))
-        return [(self._program(size), part) for size, part in parts if part]
+    def state(self) -> Checkpoint:
+        """All that the rest depends on, besides settings and samples; a step changes its arrays."""
+        stores = {"parameters": self.parameters}
+        stores |= {f"optimizer/{name}": state for name, state in self._learner.states.items()}
+        arrays = {
+            f"{store}/{name}": array
+            for store, held in stores.items()
+            for name, array in held.items()
+        }
+        return Checkpoint(arrays, asdict(self.progress))
 
-    def _program(self, size: int) -> Program:
-        return compile_network(
-            self.network,
-            batch_size=size,
-            dtype=self.parameters.dtype,
-            strategy=self.settings.strategy,
-            parameters=self.parameters,
-            gradients=self._gradients,
+    def restore(self, state: Checkpoint) -> None:
+        """Go on from the state of another training with the same settings and samples."""
+        for name, array in self.state().arrays.items():
+            array[...] = state.arrays[name]
+        names = asdict(Progress())
+        self.progress = Progress(**{name: state.values[name] for name in names})
+
+    # epochs
+
+    def _train_epochs(self) -> list[EpochRecord]:
+        """Train to the end of the epoch, or of several whose only step takes all samples."""
+        if self.steps_per_epoch == 1 and self._validation is None:
+            return self._train_single_steps()
+        progress = self.progress
+        size = self.settings.batch_size
+        for block in self._source.blocks(progress.epoch + 1, size, progress.batch):
+            for stepper, batches, targets in self._rounds(block):
+                self._make_steps(stepper, batches, targets)
+        return [self._end_epoch()]
+
+    def _train_single_steps(self) -> list[EpochRecord]:
+        """Make some epochs of one step each."""
+        progress = self.progress
+        stepper, batches, targets = self._repeated
+        count = min(self._steps_a_span, self.settings.epochs - progress.epoch, len(batches))
+        if self.epochs_a_pause:
+            count = min(count, self.epochs_a_pause - progress.epoch % self.epochs_a_pause)
+        steps = self._run(stepper, batches[:count])
+        correct = None
+        if batches.outputs is not None:
+            outputs = batches.outputs[: len(steps) * len(targets)]
+            right = are_correct(outputs, np.tile(targets, (len(steps), 1)))
+            correct = (right.reshape(len(steps), -1).sum(axis=1) / len(targets)).tolist()
+        weight = loss_weight(self.network.loss, len(targets)) / len(targets)
+        rates = self._rates(progress.step + 1, len(steps)).tolist()
+        records = [
+            EpochRecord(
+                progress.epoch + number,
+                progress.step + number,
+                float(loss) * weight,
+                correct and correct[number - 1],
+                None,
+                None,
+                rate,
+                math.sqrt(square),
+            )
+            for number, (loss, square, rate) in enumerate(
+                zip(steps.losses, steps.squares, rates, strict=True), start=1
+            )
+        ]
+        progress.epoch += len(steps)
+        progress.step += len(steps)
+        return records
+
+    def _end_epoch(self) -> EpochRecord:
+        """Close the epoch: validate, look whether it is the best, and begin the sums anew."""
+        progress, count = self.progress, self._source.count
+        loss, right = self._validate()
+        record = EpochRecord(
+            progress.epoch + 1,
+            progress.step,
+            progress.losses / count,
+            progress.correct / count if self._has_classes else None,
+            loss,
+            right,
+            float(self._rates(progress.step, 1)[0]),
+            progress.norms / self.steps_per_epoch,
         )
+        progress.epoch += 1
+        progress.losses = progress.norms = 0.0
+        progress.batch = progress.correct = 0
+        if loss is not None:
+            self._compare_with_best(loss)
+        return record
 
-    def _train_epoch(self) -> EpochRecord:
-        begin, first_step = perf_counter(), self.step
-        self.epoch += 1
-        self._samples.shuffle_into(self._shuffled, self._generator.permutation(len(self._outputs)))
-        total_loss = total_norm = 0.0
-        with np.errstate(all="ignore"):
-            for program, batches in self._rounds:
-                losses, norms = self._run(program, batches)
-                total_loss += losses * loss_weight(self.network.loss, program.batch_size)
-                total_norm += norms
-        validation_loss, validation_accuracy = self._validate()
-        self._seconds += perf_counter() - begin
-        return EpochRecord(
-            self.epoch,
-            self.step,
-            total_loss / len(self._outputs),
-            self._accuracy(self._outputs, self._shuffled.targets),
-            validation_loss,
-            validation_accuracy,
-            total_norm / (self.step - first_step),
-            self._seconds,
-        )
-
-    def _run(self, program: Program, batches: Sequence[Batch]) -> tuple[float, float]:
-        """Make a step with each batch; return the sums of the losses and the gradients' norms."""
-        step, update = program.bare_step, self.optimizer.update
-        parameters, gradients = self.parameters.vector, self._gradients.vector
-        dot, isfinite, sqrt = np.dot, math.isfinite, math.sqrt
-        keep_outputs = self._has_classes
-        losses = norms = 0.0
-        for inputs, targets, outputs in batches:
-            loss = float(step(inputs, targets))
-            squared_norm = dot(gradients, gradients)
-            if not (isfinite(loss) and isfinite(squared_norm)):
-                squared_norm = self._require_finite(loss)
-            update(parameters, gradients)
-            self.step += 1
-            losses += loss
-            norms += sqrt(squared_norm)
-            if keep_outputs:
-                outputs[...] = program.outputs
-        return losses, norms
-
-    def _require_finite(self, loss: float) -> float:
-        """Raise, unless only the squares of the gradients overflow; return their sum then."""
-        gradients = self._gradients.vector
-        if math.isfinite(loss) and np.isfinite(gradients).all():
-            return float(np.dot(gradients.astype(np.float64), gradients))
-        what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
-        advice = "" if self.settings.standardise else ", or standardise the inputs"
-        raise NotFiniteError(
-            f"epoch {self.epoch}, step {self.step + 1}: {what}; expected finite numbers; "
-            f"use a learning rate below {self.optimizer.learning_rate:g}{advice}"
-        )
+    def _compare_with_best(self, loss: float) -> None:
+        """Keep the parameters if their validation loss is the best."""
+        progress, best = self.progress, self.progress.best_loss
+        if best is None or loss < best - self.settings.least_improvement:
+            progress.best_loss, progress.best_epoch = loss, progress.epoch
+            arrays = {f"parameters/{name}": array.copy() for name, array in self.parameters.items()}
+            self.best = Checkpoint(arrays, asdict(progress))
 
     def _validate(self) -> tuple[float | None, float | None]:
+        """The mean loss of the validation part, and the share whose class is right."""
         if self._validation is None:
             return None, None
-        loss, outputs = self.forward_pass.evaluate(self._validation)
-        return loss, self._accuracy(outputs, self._validation.targets)
+        losses, correct, count = 0.0, 0, self._validation.count
+        for chunk in self._validation.chunks(AT_ONCE):
+            loss, outputs = self.forward_pass.evaluate(chunk)
+            losses += loss * len(outputs)
+            if self._has_classes:
+                correct += int(np.count_nonzero(are_correct(outputs, chunk.targets)))
+        return losses / count, correct / count if self._has_classes else None
 
-    def _accuracy(self, outputs: Array, targets: Array) -> float | None:
-        return accuracy(outputs, targets) if self._has_classes else None
+    # steps
+
+    def _make_steps(self, stepper: Stepper, batches: Batches, targets: Array) -> None:
+        """Make a step with each batch, and pause now and then."""
+        start, size = 0, len(targets) // len(batches)
+        while start < len(batches):
+            part = batches[start : start + self._steps_a_span]
+            steps = self._run(stepper, part)
+            done = len(steps) * size
+            outputs = None if part.outputs is None else part.outputs[:done]
+            self._add_up(steps, outputs, targets[start * size : start * size + done], size)
+            start += len(steps)
+            self.pause()
+
+    def _run(self, stepper: Stepper, batches: Batches) -> Steps:
+        """Make steps, up to the first that cannot be made; at least one."""
+        optimizer, progress = self._learner.optimizer, self.progress
+        begin, steps = perf_counter(), Steps()
+        interval = FLUSH_INTERVAL if optimizer.rule.states else WINDOW
+        batches = batches[: interval - progress.step % interval]
+        try:
+            stepper.run(batches, self._scalars(len(batches)), steps)
+        except NotFinite:
+            if not len(steps):
+                raise self._not_finite(batches) from None
+        if optimizer.rule.states and (progress.step + len(steps)) % FLUSH_INTERVAL == 0:
+            for state in self._learner.states.values():
+                flush_denormals(state.vector)
+        seconds = max(perf_counter() - begin, 1e-9)
+        self._steps_a_span = max(1, min(2 * len(steps), int(SPAN * len(steps) / seconds)))
+        return steps
+
+    def _add_up(self, steps: Steps, outputs: Array | None, targets: Array, size: int) -> None:
+        """Add steps with batches of a size to the sums of the epoch, one after the other."""
+        progress, weight = self.progress, loss_weight(self.network.loss, size)
+        for loss, square in zip(steps.losses, steps.squares, strict=True):
+            progress.losses += float(loss) * weight
+            progress.norms += math.sqrt(square)
+        progress.step += len(steps)
+        progress.batch += len(steps)
+        if outputs is not None:
+            progress.correct += int(np.count_nonzero(are_correct(outputs, targets)))
+
+    def _scalars(self, count: int) -> Scalars:
+        """The optimizer's scalars for the next steps, of one window."""
+        if self._is_constant:
+            return {"rate": self._learner.optimizer.learning_rate}
+        window, start = divmod(self.progress.step, WINDOW)
+        scalars = self._window(window)
+        return {name: values[start : start + count] for name, values in scalars.items()}
+
+    def _window(self, window: int) -> Mapping[str, Array]:
+        """The scalars of WINDOW steps."""
+        if self._last_window[0] != window:
+            first = window * WINDOW + 1
+            optimizer = self._learner.optimizer
+            self._last_window = window, optimizer.scalars(self._rates(first, WINDOW), first)
+        return self._last_window[1]
+
+    def _rates(self, first: int, count: int) -> Array:
+        """The learning rates of consecutive steps."""
+        settings, rate = self.settings, self._learner.optimizer.learning_rate
+        if settings.schedule.is_constant:
+            return np.full(count, rate)
+        return settings.schedule.rates(
+            rate,
+            first=first,
+            count=count,
+            steps_per_epoch=self.steps_per_epoch,
+            total_steps=settings.epochs * self.steps_per_epoch,
+        )
+
+    def _not_finite(self, batches: Batches) -> NotFiniteError:
+        """Say where the numbers of the next step first are not finite."""
+        progress, learner = self.progress, self._learner
+        system = learner.derivation.system
+        symbols = system.of_kind(Kind.INPUT, Kind.TARGET)
+        columns = [array.T for array in batches.data[0]]
+        given = dict(zip((s.symbol.name for s in symbols), columns, strict=False))
+        given |= {name: array.reshape(len(array), -1) for name, array in self.parameters.items()}
+        where = first_not_finite(learner.derivation, given, columns[0].shape[1])
+        advice = "" if self.settings.standardise else ", or standardise the inputs"
+        return NotFiniteError(
+            f"epoch {progress.epoch + 1}, step {progress.step + 1} (batch {progress.batch + 1} of "
+            f"{self.steps_per_epoch}): not finite from {where} on; expected finite numbers; use a "
+            f"learning rate below {learner.optimizer.learning_rate:g}{advice}"
+        )
+
+    # samples
+
+    def _open(self, dataset: AnyDataset, seed: int = 0) -> SampleSource:
+        require_fit(self.network, dataset)
+        dtype = self.settings.dtype
+        return sample_source(self.network, dataset, self.preparation, dtype, seed=seed)
+
+    def _rounds(self, block: Samples) -> list[tuple[Stepper, Batches, Array]]:
+        """The batches of a block: all full ones, then the one that is left.
+
+        They are views, which are made once as long as blocks come in the same place.
+        """
+        key = block.inputs.ctypes.data, len(block.inputs)
+        if self._known_rounds[0] != key:
+            size, count = self.settings.batch_size, len(block.inputs)
+            full = count - count % size
+            rounds = []
+            for first, last, of in ((0, full, size), (full, count, count - full)):
+                if first < last:
+                    part = block.rows(first, last)
+                    rounds.append((self._stepper(of), self._batches(part, of), part.targets))
+            self._known_rounds = key, rounds
+        return self._known_rounds[1]
+
+    @cached_property
+    def _repeated(self) -> tuple[Stepper, Batches, Array]:
+        """All samples as one batch, again and again."""
+        (samples,) = self._source.blocks(1, self.settings.batch_size)
+        copies = max(1, min(MOST_EPOCHS_AT_ONCE, REPEATED // samples.targets.nbytes))
+        shape = (copies * len(samples.targets), samples.targets.shape[1])
+        outputs = np.empty(shape, samples.targets.dtype) if self._has_classes else None
+        batches = Batches([_arrays(samples)] * copies, outputs)
+        return self._stepper(len(samples.inputs)), batches, samples.targets
+
+    def _batches(self, samples: Samples, size: int) -> Batches:
+        outputs = np.empty_like(samples.targets) if self._has_classes else None
+        return Batches([_arrays(batch) for batch in samples.batches(size)], outputs)
+
+    def _stepper(self, size: int) -> Stepper:
+        if size not in self._steppers:
+            make = STEPPERS[self.backend]
+            self._steppers[size] = make(self._learner, size, keeps_outputs=self._has_classes)
+        return self._steppers[size]
 
 
-def train(network: Network, dataset: Dataset, settings: Settings | None = None) -> Training:
+def _arrays(samples: Samples) -> tuple[Array, ...]:
+    """What a program takes of a batch."""
+    return tuple(array for array in samples if array is not None)
+
+
+def train(network: Network, dataset: D, settings: Settings | None = None) -> Training:
     """Split a data set as the settings say and return the training, ready to be iterated.
 
     A column of numbers is taken as classes where the network's outputs show that it is meant so.
@@ -266,5 +438,11 @@ def train(network: Network, dataset: Dataset, settings: Settings | None = None) 
     settings = settings or Settings()
     dataset = recognise_classes(network, dataset)
     require_fit(network, dataset)
-    training, validation = split(dataset, settings.validation, settings.seed)
-    return Training(network, training, validation, settings)
+    parts = split(
+        dataset,
+        settings.validation,
+        settings.seed,
+        test=settings.test,
+        stratify=settings.stratify,
+    )
+    return Training(network, parts.train, parts.validation, settings)

@@ -33,6 +33,7 @@ class Line:
     ----------
     label : `25` for a step of one line, `25.2` for the second line of step 25; empty in results.
     left : what the line is about; on later lines of a step it is repeated in `sides` only.
+    stage : what the line shows of a step's working; results have none.
     is_continuation : whether the left side stands on an earlier line.
     check : how the step fared against numbers, if it was checked.
     value : what both sides are in the worked example, if there is one.
@@ -42,12 +43,17 @@ class Line:
     left: tuple[Expression, ...]
     right: Expression
     rule: Sentence
-    why: str
+    stage: Stage | None
     refs: tuple[int, ...]
     shape: Shape
     is_continuation: bool = False
     check: Check | None = None
     value: Value | None = None
+
+    @property
+    def why(self) -> str:
+        """Why the line holds."""
+        return "" if self.stage is None else reason(self.stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ def _lines(step: Step, assumed: Sentence, example: WorkedExample | None) -> list
                 left,
                 stage.expression,
                 assumed if stage.rule == "assumption" else (stage.rule,),
-                reason(stage),
+                stage,
                 refs,
                 step.goal.shape,
                 place > 1,
@@ -204,7 +210,7 @@ def _results(derivation: Derivation, example: WorkedExample | None) -> list[Line
             (step.goal,) if step.name is None else (step.name, step.goal),
             step.result,
             (),
-            "",
+            None,
             (step.id,),
             step.goal.shape,
             check=step.check,

@@ -181,7 +181,7 @@ def _draw_classes(axes: Axes, data: Dataset, classes: tuple[str, ...]) -> None:
         if name not in classes:
             known = ", ".join(classes)
             raise InputError(f"{data.source} has the class {name!r}; the run knows {known}")
-        points = data.inputs[data.targets[:, place] == 1]
+        points = data.inputs[data.outcomes == place]
         colour = COLOURS[classes.index(name) % len(COLOURS)]
         label = f"is {plain(name)}"
         axes.plot(*points.T, "o", color=colour, markeredgecolor="white", label=label)
@@ -193,7 +193,7 @@ def _draw_numbers(axes: Axes, data: Dataset, place: int) -> None:
     axes.scatter(
         data.inputs[:, 0],
         data.inputs[:, 1],
-        c=data.targets[:, place],
+        c=data.outcomes[:, place],
         vmin=low,
         vmax=high,
         cmap=SEQUENTIAL,

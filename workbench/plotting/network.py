@@ -19,7 +19,7 @@ from matplotlib.patches import Circle
 
 from workbench.calculus.expressions import Kind
 from workbench.core.evaluate import Array, evaluate
-from workbench.core.parameters import initialise
+from workbench.core.initialisers import initialise
 from workbench.core.samples import require_assumptions
 from workbench.derivation.differentiate import derive
 from workbench.derivation.network import Network

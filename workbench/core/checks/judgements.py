@@ -57,7 +57,7 @@ def _lines(step: Step) -> list[Line]:
             (step.goal,),
             stage.expression,
             (stage.rule,),
-            stage.why,
+            stage,
             step.refs if place == last else (),
             step.goal.shape,
             place > 1,
@@ -158,7 +158,7 @@ def _counterexample_sections(judgement: Judgement, found: Counterexample) -> lis
 
 
 def _line(left: Expression, right: Expression) -> Line:
-    return Line("", (left,), right, (), "", (), right.shape)
+    return Line("", (left,), right, (), None, (), right.shape)
 
 
 def _matrix(values: Array) -> Expression:

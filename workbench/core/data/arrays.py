@@ -14,7 +14,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -22,13 +22,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.data.files import (
+    Progress,
     display_name,
     format_ending,
     read_bytes,
     read_limited,
     require_memory,
 )
-from workbench.core.data.table import Matrix, choose_targets, column_names, complaint
+from workbench.core.data.table import (
+    MISSING,
+    Matrix,
+    Missing,
+    Rows,
+    Wanted,
+    choose_targets,
+    column_names,
+    complaint,
+    is_missing,
+)
 from workbench.errors import InputError, close_matches
 
 INPUT_NAMES = ("X", "x", "data")
@@ -60,31 +71,47 @@ class ArrayTable:
     columns: tuple[Array, ...] = field(repr=False)
     header: bool = False
 
-    def read(self, numbers: Sequence[int], cells: Sequence[int]) -> tuple[Matrix, list[list[str]]]:
-        """Return the columns `numbers` as (rows, columns) and each column of `cells` as text."""
-        matrix = np.empty((len(self.columns[0]), len(numbers)))
-        for place, index in enumerate(numbers):
-            matrix[:, place] = self._numbers(index)
-        return matrix, [self._cells(index) for index in cells]
+    def rows(
+        self, wanted: Wanted, missing: Missing, progress: Progress | None = None
+    ) -> Iterator[Rows]:
+        """Yield all rows at once; an error names the first cell that cannot be used."""
+        inputs = self._numbers(wanted.inputs, missing, target=False)
+        targets = self._numbers(wanted.targets, missing, target=True)
+        labels = [] if wanted.label is None else self._labels(wanted.label, missing)
+        there = np.asarray(~np.isnan(targets).any(axis=1))
+        if missing is Missing.DROP:
+            there &= ~np.isnan(inputs).any(axis=1)
+            if labels:
+                there &= np.array([not is_missing(label) for label in labels])
+        labels = [label for label, stays in zip(labels, there, strict=False) if stays]
+        yield Rows(inputs[there], targets[there], labels, len(there) - int(there.sum()))
 
-    def _numbers(self, index: int) -> Matrix:
-        column = self.columns[index]
-        if column.dtype.kind == "U":
-            self._require_complete([str(cell) for cell in column], index, numeric=True)
-        values = column.astype(np.float64)
-        if not np.isfinite(values).all():
-            self._require_complete([str(value) for value in values], index, numeric=True)
-        return values
+    def cells(self, column: int) -> Iterator[tuple[str, str]]:
+        """Yield the place and the text of each cell of a column, one by one."""
+        for row, value in enumerate(self.columns[column], start=1):
+            yield f"{self.source}: row {row}, {self.names[column]}", spell(value.item())
 
-    def _cells(self, index: int) -> list[str]:
-        cells = [_spell(value) for value in self.columns[index].tolist()]
-        self._require_complete(cells, index, numeric=False)
-        return cells
+    def _numbers(self, chosen: Sequence[int], missing: Missing, *, target: bool) -> Matrix:
+        matrix = np.empty((len(self.columns[0]), len(chosen)))
+        for place, index in enumerate(chosen):
+            column = self.columns[index]
+            if column.dtype.kind == "U":
+                self._require_usable(index, missing, numeric=True, target=target)
+                column = np.where(np.isin(np.strings.strip(column), list(MISSING)), "nan", column)
+            matrix[:, place] = column.astype(np.float64)
+        for place, index in enumerate(chosen):
+            if not np.isfinite(matrix[:, place]).all():
+                self._require_usable(index, missing, numeric=True, target=target)
+        return matrix
 
-    def _require_complete(self, cells: Sequence[str], index: int, *, numeric: bool) -> None:
-        for row, cell in enumerate(cells, start=1):
-            if problem := complaint(cell, numeric=numeric):
-                raise InputError(f"{self.source}: row {row}, {self.names[index]}: {problem}")
+    def _labels(self, index: int, missing: Missing) -> list[str]:
+        self._require_usable(index, missing, numeric=False, target=True)
+        return [text for _, text in self.cells(index)]
+
+    def _require_usable(self, index: int, missing: Missing, *, numeric: bool, target: bool) -> None:
+        for place, text in self.cells(index):
+            if problem := complaint(text, numeric=numeric, target=target, missing=missing):
+                raise InputError(f"{place}: {problem}")
 
 
 def open_arrays(source: str, targets: Sequence[str] | None) -> ArrayTable:
@@ -104,7 +131,7 @@ def open_arrays(source: str, targets: Sequence[str] | None) -> ArrayTable:
 
 def read_array(stream: IO[bytes], size: int, name: str) -> Array:
     """Read an array in NumPy's format from a stream that declares to hold `size` bytes."""
-    shape, fortran_order, dtype = _read_header(stream, name)
+    shape, fortran_order, dtype = read_header(stream, name)
     if dtype.kind not in "biufU" or dtype.itemsize == 0:
         raise InputError(f"{name}: an array of {dtype}; expected plain numbers or text")
     needed = dtype.itemsize * math.prod(shape)
@@ -127,7 +154,7 @@ def _is_text(values: bytes, dtype: np.dtype[Any]) -> bool:
     return bool(points.max() <= sys.maxunicode and not surrogates.any())
 
 
-def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, Fortran order and type.
 
     Read by pattern, since NumPy's own readers evaluate the header; and of version 1 only, whose
@@ -156,12 +183,12 @@ def _from_archive(archive: zipfile.ZipFile, name: str, targets: Sequence[str] | 
     if len(members) == 1:
         (only,) = members.values()
         return _single(_member(archive, only, name), name, targets)
-    inputs, chosen = _choose_arrays(list(members), name, targets)
+    inputs, chosen = choose_arrays(list(members), name, targets)
     arrays = {key: _member(archive, members[key], name) for key in (inputs, *chosen)}
     return _side_by_side(arrays, inputs, name)
 
 
-def _choose_arrays(
+def choose_arrays(
     members: Sequence[str], name: str, targets: Sequence[str] | None
 ) -> tuple[str, Sequence[str]]:
     """Return the names of the array of inputs and of the arrays of targets."""
@@ -212,18 +239,27 @@ def _side_by_side(arrays: dict[str, Array], inputs: str, name: str) -> ArrayTabl
             raise InputError(f"{name}: {inputs} has {samples} samples, {key} has {len(array)}")
         matrix = array.reshape(samples, -1)
         width = matrix.shape[1]
-        names += _names_within(key, width) if key != inputs else column_names(width)
+        names += names_within(key, width) if key != inputs else column_names(width)
         columns += list(matrix.T)
     features = arrays[inputs].shape[1]
     return ArrayTable(name, tuple(names), tuple(range(features, len(names))), tuple(columns))
 
 
-def _names_within(key: str, width: int) -> tuple[str, ...]:
+def names_within(key: str, width: int) -> tuple[str, ...]:
+    """Name the columns of one array among several.
+
+    >>> names_within("y", 1), names_within("y", 2)
+    (('y',), ('y_1', 'y_2'))
+    """
     return (key,) if width == 1 else tuple(f"{key}_{number}" for number in range(1, width + 1))
 
 
-def _spell(value: bool | int | float | str) -> str:
-    """Write a value as a class name: 3.0 as `3`."""
+def spell(value: bool | int | float | str) -> str:
+    """Write a value as a class name.
+
+    >>> spell(3.0), spell(0.5), spell(" a "), spell(float("nan"))
+    ('3', '0.5', 'a', 'nan')
+    """
     if isinstance(value, str):
         return value.strip()
     return str(int(value)) if float(value).is_integer() else str(value)

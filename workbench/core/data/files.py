@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 import zlib
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import PurePath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from workbench.errors import InputError, TooLargeError
 
@@ -18,6 +20,10 @@ LIMIT = 2**30
 BLOCK = 2**20
 
 FORMATS = "a CSV, TSV, .npy or .npz file, or - for standard input"
+
+
+Progress = Callable[[int, int], None]
+"""What is told the bytes read so far, and in all."""
 
 
 class Readable(Protocol):
@@ -72,10 +78,23 @@ def read_limited(stream: Readable, name: str) -> bytes:
 
 def read_bytes(source: str) -> bytes:
     """Return the bytes of a file (decompressed where it ends in `.gz`) or of standard input."""
+    with open_stream(source) as stream:
+        return read_limited(stream, display_name(source))
+
+
+@contextmanager
+def open_stream(source: str, progress: Progress | None = None) -> Iterator[Readable]:
+    """Open a file (decompressed where it ends in `.gz`) or standard input.
+
+    What goes wrong until it is closed again is told as an `InputError`. `progress` is called with
+    the bytes read so far and in all.
+    """
     name = display_name(source)
     try:
         with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as stream:
-            return read_limited(_decompressed(stream, source), name)
+            watched = _Watched(stream, file_size(source), progress) if progress else stream
+            packed = source.lower().endswith(".gz")
+            yield gzip.GzipFile(fileobj=cast(BinaryIO, watched)) if packed else watched
     except FileNotFoundError:
         raise InputError(f"no such file: {name!r}; expected {FORMATS}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
@@ -85,9 +104,26 @@ def read_bytes(source: str) -> bytes:
         raise InputError(f"cannot read {name!r}: {reason}; expected {FORMATS}") from None
 
 
+def file_size(source: str) -> int:
+    """Return the bytes of a file on the disk; 0 for standard input and what does not exist."""
+    try:
+        return 0 if source == "-" else os.stat(source).st_size
+    except OSError:
+        return 0
+
+
+class _Watched:
+    """A file that tells how far it has been read."""
+
+    def __init__(self, stream: BinaryIO, size: int, progress: Progress):
+        self._stream, self._size, self._progress = stream, size, progress
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        block = self._stream.read(size)
+        self._progress(self._stream.tell(), self._size)
+        return block
+
+
 def _gigabytes(size: int) -> str:
     return f"{size / 1e9:,.1f} GB" if size < 10**24 else "over 10^15 GB"
-
-
-def _decompressed(stream: BinaryIO, source: str) -> Readable:
-    return gzip.GzipFile(fileobj=stream) if source.lower().endswith(".gz") else stream

@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.data.dataset import Dataset, open_table
-from workbench.core.data.table import Matrix, Table, column_names
-from workbench.errors import InputError, close_matches
+from workbench.core.data.loading import open_inputs
+from workbench.core.data.moments import measure
+from workbench.core.data.selection import match_inputs
+from workbench.core.data.stored_dataset import AnyDataset
+from workbench.core.data.table import Matrix, Missing, Reading, Wanted
+from workbench.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """Standardisation of inputs, (x − mean) / scale with both (features,), and the names it is for.
+    """What is done to inputs, and the names of the columns that it is for.
 
-    Targets are not standardised: losses and predictions stay in the units of the data.
+    A missing input becomes `fill` (features,), its mean in the training part; it is refused where
+    that is None. Then inputs are standardised, (x − mean) / scale with both (features,). Targets
+    are not: losses and predictions stay in the units of the data.
     """
 
     mean: Matrix
@@ -28,22 +33,31 @@ class Preparation:
     target_names: tuple[str, ...]
     classes: tuple[str, ...] | None
     header: bool
+    fill: Matrix | None = None
 
     @classmethod
-    def fit(cls, train: Dataset, *, standardise: bool = True) -> Preparation:
+    def fit(cls, train: AnyDataset, *, standardise: bool = True) -> Preparation:
         """Find mean and scale of the training part; a constant column is only shifted.
 
+        The deviation is that of the columns once they are filled.
+
+        >>> from workbench.core.data import Dataset
         >>> inputs, targets = np.array([[1.0, 7.0], [3.0, 7.0]]), np.zeros((2, 1))
         >>> train = Dataset(inputs, targets, ("a", "b"), ("y",), None, "data.csv", True)
         >>> Preparation.fit(train).apply(train.inputs)
         array([[-1.,  0.],
                [ 1.,  0.]])
         """
-        mean, scale = np.zeros(train.inputs.shape[1]), np.ones(train.inputs.shape[1])
-        if standardise:
-            mean, scale = _mean_and_scale(train)
+        features = len(train.input_names)
+        mean, scale = np.zeros(features), np.ones(features)
+        fill = None
+        if standardise or train.missing is Missing.MEAN:
+            moments = measure(train)
+            fill = moments.mean if train.missing is Missing.MEAN else None
+            if standardise:
+                mean, scale = moments.mean, moments.scale
         names = train.input_names, train.target_names
-        return cls(mean, scale, *names, train.classes, train.header)
+        return cls(mean, scale, *names, train.classes, train.header, fill)
 
     def apply(self, inputs: Matrix) -> Matrix:
         """Return prepared inputs (samples, features)."""
@@ -51,43 +65,23 @@ class Preparation:
             raise InputError(
                 f"inputs of shape {inputs.shape}; expected (samples, {len(self.input_names)})"
             )
-        return (inputs - self.mean) / self.scale
+        if self.fill is not None:
+            inputs = np.where(np.isnan(inputs), self.fill, inputs)
+        prepared = inputs - self.mean
+        prepared /= self.scale
+        return prepared
 
-    def read(self, source: str | Path, *, header: bool | None = None) -> Matrix:
+    def read(self, source: str | Path, *, header: bool | None = None, decimal: str = ".") -> Matrix:
         """Read new inputs from a file and prepare them: (samples, features).
 
         Columns are matched by name where training and the file both have a header; further columns
         do not matter. Otherwise the file has the inputs in order, and may have the targets too
         where they were in training.
         """
-        table = open_table(source, targets=None, header=header)
-        return self.apply(table.read(self._match(table), ())[0])
-
-    def _match(self, table: Table) -> list[int]:
-        """Return the column of the table for each input."""
-        if self.header and table.header:
-            return self._match_by_name(table)
-        inputs, width = len(self.input_names), len(table.names)
-        if width == inputs:
-            return list(range(width))
-        both = inputs + len(self.target_names)
-        if width == both and not self.header:
-            return [column_names(both).index(name) for name in self.input_names]
-        with_targets = "" if self.header else f", or {both} with the targets"
-        raise InputError(
-            f"{table.source}: {width} columns without names to match; expected {inputs} inputs"
-            f"{with_targets}, in the order of training: {_shortened(self.input_names)}"
-        )
-
-    def _match_by_name(self, table: Table) -> list[int]:
-        places = {name: index for index, name in enumerate(table.names)}
-        for name in self.input_names:
-            if name not in places:
-                hint = close_matches(name, table.names)
-                raise InputError(
-                    f"{table.source}: the column {name!r} of training is missing; {hint}"
-                )
-        return [places[name] for name in self.input_names]
+        table = open_inputs(source, Reading(header=header, decimal=decimal))
+        missing = Missing.REFUSE if self.fill is None else Missing.MEAN
+        rows = table.rows(Wanted(match_inputs(table, self)), missing)
+        return self.apply(np.concatenate([some.inputs for some in rows]))
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it in the types of JSON; numbers survive bit by bit."""
@@ -98,6 +92,7 @@ class Preparation:
             "header": self.header,
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
+            "fill": None if self.fill is None else self.fill.tolist(),
         }
 
     @classmethod
@@ -105,7 +100,7 @@ class Preparation:
         """Rebuild a preparation from what `to_json` gave.
 
         >>> record = dict(input_names=["x"], target_names=["y"], classes=None, header=True,
-        ...               mean=[1.0], scale=[2.0])
+        ...               mean=[1.0], scale=[2.0], fill=None)
         >>> Preparation.from_json(record).apply(np.array([[5.0]]))
         array([[2.]])
         """
@@ -113,27 +108,15 @@ class Preparation:
             mean, scale = _finite(record["mean"]), _finite(record["scale"])
             inputs, targets = _names(record["input_names"]), _names(record["target_names"])
             classes = None if record["classes"] is None else _names(record["classes"])
-            if not len(mean) == len(scale) == len(inputs) or not (scale > 0).all():
+            fill = None if record["fill"] is None else _finite(record["fill"])
+            lengths = {len(mean), len(scale), len(inputs), len(mean if fill is None else fill)}
+            if len(lengths) > 1 or not (scale > 0).all():
                 raise ValueError("one mean and one scale above 0 for each input")
-            return cls(mean, scale, inputs, targets, classes, bool(record["header"]))
+            return cls(mean, scale, inputs, targets, classes, bool(record["header"]), fill)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"the run's record of its preparation is broken ({error}); train it again"
             ) from None
-
-
-def _mean_and_scale(train: Dataset) -> tuple[Matrix, Matrix]:
-    """Return mean and standard deviation (features,) of the inputs; 1 for what does not vary."""
-    inputs = train.inputs
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-    for name, finite in zip(train.input_names, np.isfinite(deviation), strict=True):
-        if not finite:
-            raise InputError(
-                f"{train.source}: column {name!r} has numbers too large to standardise; rescale it"
-            )
-    varies = (inputs.min(axis=0) < inputs.max(axis=0)) & (deviation > 0)
-    return mean, np.where(varies, deviation, 1.0)
 
 
 def _finite(values: Sequence[float]) -> NDArray[np.float64]:
@@ -147,12 +130,3 @@ def _names(values: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("a list of names expected")
     return tuple(values)
-
-
-def _shortened(names: Sequence[str]) -> str:
-    """Name the first few.
-
-    >>> _shortened(["a", "b", "c", "d", "e"])
-    'a, b, c, ...'
-    """
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

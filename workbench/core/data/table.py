@@ -1,27 +1,87 @@
-"""What every kind of table offers, and how its columns are named and chosen.
+"""What every kind of table offers, and how its columns are named, chosen and parsed.
 
 Columns are counted from 1 in everything a user reads or writes, from 0 inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isfinite
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite, isnan
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.core.data.files import Progress
 from workbench.errors import InputError, close_matches
 
-MISSING = frozenset({"", "?", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "NaN", "nan"})
-"""Cells that say that a value is not there."""
+MISSING = frozenset(
+    {"", "?", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "NAN"}
+)
+"""Cells that say that a value is not there; so does every other spelling of NaN in a number."""
 
 Matrix = NDArray[np.float64]
 
 
-class Table(Protocol):
-    """Named columns of equal length, of which some are targets; read only when asked."""
+class Missing(StrEnum):
+    """What is done about a missing value: refuse it, fill in the mean, or drop its row."""
+
+    REFUSE = "refuse"
+    MEAN = "mean"
+    DROP = "drop"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a table is read.
+
+    Attributes
+    ----------
+    targets : the target columns; the last if there are none.
+    categorical : whether the target holds classes; None finds out.
+    header : whether the first row holds names; None finds out.
+    missing : what is done about missing values.
+    decimal : the mark before the fraction of a number, "." or ",".
+    """
+
+    targets: tuple[str, ...] = ()
+    categorical: bool | None = None
+    header: bool | None = None
+    missing: Missing | str = Missing.REFUSE
+    decimal: str = "."
+
+    def __post_init__(self) -> None:
+        if self.missing not in list(Missing):
+            hint = close_matches(self.missing, list(Missing))
+            raise InputError(f"unknown way {self.missing!r} with missing values: {hint}")
+        if self.decimal not in (".", ","):
+            raise InputError(f"decimal mark {self.decimal!r}; expected '.' or ','")
+
+
+class Wanted(NamedTuple):
+    """The columns to read: inputs and targets as numbers, and the target that holds classes."""
+
+    inputs: Sequence[int]
+    targets: Sequence[int] = ()
+    label: int | None = None
+
+
+class Rows(NamedTuple):
+    """Some rows of the columns wanted: numbers (rows, columns) and a label a row.
+
+    A missing input is NaN; `dropped` counts the rows that were left out.
+    """
+
+    inputs: Matrix
+    targets: Matrix
+    labels: list[str]
+    dropped: int
+
+
+class Named(Protocol):
+    """Named columns of equal length, of which some are targets."""
 
     @property
     def source(self) -> str:
@@ -39,61 +99,107 @@ class Table(Protocol):
     def targets(self) -> tuple[int, ...]:
         """The indices of the target columns."""
 
-    def read(self, numbers: Sequence[int], cells: Sequence[int]) -> tuple[Matrix, list[list[str]]]:
-        """Return the columns `numbers` as (rows, columns) and each column of `cells` as text.
+    def cells(self, column: int) -> Iterator[tuple[str, str]]:
+        """Yield the place and the text of each cell of a column, one by one."""
 
-        Every number is finite and no cell is missing; an error names the first that breaks this.
+
+class Table(Named, Protocol):
+    """Columns that are read only when asked."""
+
+    def rows(
+        self, wanted: Wanted, missing: Missing, progress: Progress | None = None
+    ) -> Iterator[Rows]:
+        """Yield all rows, some at a time; an error names the first cell that cannot be used.
+
+        Every number is finite, or NaN for an input that is missing and to be filled in.
         """
 
 
-def parse_number(cell: str) -> float | None:
+def parse_number(cell: str, decimal: str = ".") -> float | None:
     """Return the number a cell spells, `nan` and `inf` included, or None.
 
     >>> parse_number(" 1e3 "), parse_number("inf"), parse_number("1_000"), parse_number("abc")
     (1000.0, inf, None, None)
+    >>> parse_number("1,5", ","), parse_number("1.5", ","), parse_number("1,5")
+    (1.5, None, None)
     """
+    if decimal == ",":
+        cell = cell.replace(".", "_").replace(",", ".")
     try:
         return None if "_" in cell else float(cell)
     except ValueError:
         return None
 
 
-def parse_columns(columns: Sequence[Sequence[str]], rows: int) -> Matrix:
-    """Return columns of text as (rows, columns) of finite numbers, fast; else ValueError.
+def is_missing(cell: str) -> bool:
+    """Tell whether a cell says that its value is not there.
 
-    >>> parse_columns([["1", "2"], ["3", "4e1"]], rows=2)
-    array([[ 1.,  3.],
-           [ 2., 40.]])
+    >>> is_missing(" NA "), is_missing("0")
+    (True, False)
     """
-    block = np.empty((rows, len(columns)))
-    for index, column in enumerate(columns):
-        block[:, index] = np.array(column, dtype=np.float64)
-        if "_" in "".join(column):
-            raise ValueError("an underscore within a number")
-    if not np.isfinite(block).all():
+    return cell.strip() in MISSING
+
+
+def parse_column(cells: Sequence[str], decimal: str = ".", *, gaps: bool = False) -> Matrix:
+    """Return a column of text as numbers, fast; else ValueError.
+
+    They are finite, or with `gaps` also NaN for a missing value.
+
+    >>> parse_column(["1", "3e1"]), parse_column(["1,5", "?"], ",", gaps=True)
+    (array([ 1., 30.]), array([1.5, nan]))
+    """
+    if decimal == ",":
+        cells = [cell.replace(".", "_").replace(",", ".") for cell in cells]
+    if "_" in "".join(cells):
+        raise ValueError("an underscore within a number")
+    try:
+        values = np.array(cells, dtype=np.float64)
+    except ValueError:
+        if not gaps:
+            raise
+        values = np.array(["nan" if is_missing(cell) else cell for cell in cells], np.float64)
+    if np.isinf(values).any() or (not gaps and np.isnan(values).any()):
         raise ValueError("a number that is not finite")
-    return block
+    return values
 
 
-def complaint(cell: str, *, numeric: bool) -> str | None:
+def complaint(
+    cell: str, *, numeric: bool, target: bool, missing: Missing = Missing.REFUSE, decimal: str = "."
+) -> str | None:
     """Say what is wrong with a cell, if anything.
 
-    >>> complaint("NA", numeric=False)
-    "missing value 'NA'; drop the row or fill it in"
-    >>> complaint("inf", numeric=True)
+    >>> complaint("NA", numeric=False, target=True)
+    "missing value 'NA'; fill it in, or leave out such rows with --missing drop"
+    >>> complaint("inf", numeric=True, target=False)
     "'inf' is not a finite number; drop the row or correct it"
-    >>> complaint("blue", numeric=True)
+    >>> complaint("blue", numeric=True, target=False)
     "'blue' is not a number; inputs must be numbers (or is this the target?)"
     """
-    text = cell.strip()
-    value = parse_number(cell)
-    if text in MISSING:
-        return f"missing value {text!r}; drop the row or fill it in"
+    value = parse_number(cell, decimal)
+    if is_missing(cell) or (numeric and value is not None and isnan(value)):
+        if missing is Missing.DROP or (missing is Missing.MEAN and not target):
+            return None
+        advice = "leave out such rows with --missing drop"
+        if not target:
+            advice = f"use the column's mean with --missing mean, or {advice}"
+        return f"missing value {cell.strip()!r}; fill it in, or {advice}"
     if numeric and value is None:
-        return f"{cell!r} is not a number; inputs must be numbers (or is this the target?)"
+        return f"{cell!r} is not a number{_advice(cell, decimal, target=target)}"
     if numeric and value is not None and not isfinite(value):
         return f"{cell!r} is not a finite number; drop the row or correct it"
     return None
+
+
+def _advice(cell: str, decimal: str, *, target: bool) -> str:
+    other = "," if decimal == "." else "."
+    if parse_number(cell, other) is not None:
+        return (
+            f"; {decimal!r} was expected before the fraction: choose --decimal '{other}', "
+            "or write numbers without separators of thousands"
+        )
+    if target:
+        return "; if these are classes, choose a loss for classes"
+    return "; inputs must be numbers (or is this the target?)"
 
 
 def column_names(count: int) -> tuple[str, ...]:

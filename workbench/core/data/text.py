@@ -8,159 +8,284 @@ either all of it is text or a column that it calls by text holds numbers below. 
 and text (`5.1,3.5,setosa`) is data; but where a column of numbers stands below its text, it may as
 well be data with a mistake, and the question is handed back rather than a row lost.
 
-Cells are parsed in bulk. Only when that fails is the table read again, cell by cell, for the place.
+Text is read in blocks and cells are parsed in bulk. Only when that fails is the table read again,
+cell by cell, for the place.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.core.data.files import display_name, format_ending, read_bytes
+from workbench.core.data.files import (
+    Progress,
+    display_name,
+    file_size,
+    format_ending,
+    open_stream,
+    read_bytes,
+)
 from workbench.core.data.table import (
-    MISSING,
     Matrix,
+    Missing,
+    Reading,
+    Rows,
+    Wanted,
     choose_targets,
     column_names,
     complaint,
-    parse_columns,
+    is_missing,
+    parse_column,
     parse_number,
 )
+from workbench.core.data.text_lines import read_lines
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-CELLS_AT_ONCE = 2**16
+CELLS_AT_ONCE = 2**14
+PLAIN = b"0123456789+-.eE,;\t \r\n"
+"""The characters of numbers and of what separates them."""
+
 ROWS_FOR_DETECTION = 100
+TEXT_FOR_DETECTION = 2**22
+"""The most rows and characters by which the format is found."""
+
+Lines = Callable[[Progress | None], Iterator[str]]
+"""Begins to read a text's lines, telling how far it is if asked to."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of delimited text, of which only the shape of the first rows has been looked at."""
+    """A table of delimited text, of which only the first rows have been looked at.
+
+    `size` estimates the bytes of all its numbers; 0 where the text's length is not known.
+    """
 
     source: str
     names: tuple[str, ...]
     header: bool
     targets: tuple[int, ...]
     delimiter: str
-    content: bytes = field(repr=False)
+    decimal: str
+    size: int
+    lines: Lines = field(repr=False)
 
-    def read(self, numbers: Sequence[int], cells: Sequence[int]) -> tuple[Matrix, list[list[str]]]:
-        """Return the columns `numbers` as (rows, columns) and each column of `cells` as text."""
+    def rows(
+        self, wanted: Wanted, missing: Missing, progress: Progress | None = None
+    ) -> Iterator[Rows]:
+        """Yield all rows, some at a time; an error names the first cell that cannot be used."""
         try:
-            return self._read_in_bulk(numbers, cells)
+            yield from self._rows_in_bulk(wanted, missing, progress)
         except (csv.Error, ValueError):
-            self._raise_first_fault(numbers, cells)
+            self._raise_first_fault(wanted, missing)
             raise
 
-    def _read_in_bulk(
-        self, numbers: Sequence[int], cells: Sequence[int]
-    ) -> tuple[Matrix, list[list[str]]]:
-        rows = islice(_reader(self.content, self.delimiter), int(self.header), None)
-        blocks: list[Matrix] = []
-        texts: list[list[str]] = [[] for _ in cells]
+    def cells(self, column: int) -> Iterator[tuple[str, str]]:
+        """Yield the place and the text of each cell of a column, one by one."""
+        for line, row in self._numbered_rows():
+            yield f"{self.source}:{line}:{column + 1}", row[column].strip()
+
+    def _rows_in_bulk(
+        self, wanted: Wanted, missing: Missing, progress: Progress | None
+    ) -> Iterator[Rows]:
+        """Yield all rows; lines that hold only numbers are left to NumPy, which is faster."""
+        lines = self.lines(progress)
+        if self.header:
+            next(_reader(lines, self.delimiter))
+        lines_at_once = max(1, CELLS_AT_ONCE // len(self.names))
+        while some := list(islice(lines, lines_at_once)):
+            numbers = self._plain_numbers(some) if wanted.label is None else None
+            if numbers is not None:
+                inputs, targets = numbers[:, list(wanted.inputs)], numbers[:, list(wanted.targets)]
+                yield Rows(inputs, targets, [], 0)
+            elif '"' in "".join(some):
+                yield from self._parsed(chain(some, lines), wanted, missing)
+            else:
+                yield from self._parsed(some, wanted, missing)
+
+    def _plain_numbers(self, lines: Sequence[str]) -> Matrix | None:
+        """Return lines as (rows, columns) of finite numbers; None where there is more to them."""
+        unplain = "".join(lines).encode().translate(None, PLAIN)
+        if unplain or self.decimal != "." or lines[0].isspace():
+            return None
+        try:
+            numbers = np.loadtxt(lines, delimiter=self.delimiter, comments=None, ndmin=2)
+        except ValueError:
+            return None
+        whole = numbers.shape == (len(lines), len(self.names)) and np.isfinite(numbers).all()
+        return numbers if whole else None
+
+    def _parsed(self, lines: Iterable[str], wanted: Wanted, missing: Missing) -> Iterator[Rows]:
+        """Yield the rows of lines that may hold anything."""
+        rows = _reader(lines, self.delimiter)
         rows_at_once = max(1, CELLS_AT_ONCE // len(self.names))
         while some := list(islice(rows, rows_at_once)):
             columns = list(zip(*some, strict=True))
             if len(columns) != len(self.names):
                 raise ValueError("ragged")
-            blocks.append(parse_columns([columns[index] for index in numbers], len(some)))
-            for text, index in zip(texts, cells, strict=True):
-                text.extend(_present(columns[index]))
-        return np.concatenate(blocks), texts
+            yield self._parse(columns, wanted, missing)
 
-    def _raise_first_fault(self, numbers: Sequence[int], cells: Sequence[int]) -> None:
-        rows = numbered_rows(self.content, self.delimiter, self.source)
-        numeric = set(numbers)
-        wanted = sorted({*numbers, *cells})
+    def _parse(self, columns: Sequence[Sequence[str]], wanted: Wanted, missing: Missing) -> Rows:
+        inputs = self._numbers(columns, wanted.inputs, gaps=missing is not Missing.REFUSE)
+        targets = self._numbers(columns, wanted.targets, gaps=missing is Missing.DROP)
+        labels = [] if wanted.label is None else [cell.strip() for cell in columns[wanted.label]]
+        there = np.array([not is_missing(label) for label in labels] or [True] * len(inputs))
+        if missing is Missing.DROP:
+            there &= ~(np.isnan(inputs).any(axis=1) | np.isnan(targets).any(axis=1))
+        dropped = len(there) - int(there.sum())
+        if not dropped:
+            return Rows(inputs, targets, labels, 0)
+        if missing is not Missing.DROP:
+            raise ValueError("a missing label")
+        labels = [label for label, stays in zip(labels, there, strict=False) if stays]
+        return Rows(inputs[there], targets[there], labels, dropped)
+
+    def _numbers(
+        self, columns: Sequence[Sequence[str]], chosen: Sequence[int], *, gaps: bool
+    ) -> Matrix:
+        matrix = np.empty((len(columns[0]), len(chosen)))
+        for place, index in enumerate(chosen):
+            matrix[:, place] = parse_column(columns[index], self.decimal, gaps=gaps)
+        return matrix
+
+    def _numbered_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield each row of the right width below the header with its line; refuse others."""
+        rows = numbered_rows(self.lines(None), self.delimiter, self.source)
         for line, row in islice(rows, int(self.header), None):
             require_width(row, len(self.names), f"{self.source}:{line}", self.delimiter)
-            for index in wanted:
-                if problem := complaint(row[index], numeric=index in numeric):
+            yield line, row
+
+    def _raise_first_fault(self, wanted: Wanted, missing: Missing) -> None:
+        inputs, targets = set(wanted.inputs), {*wanted.targets, *_one_or_none(wanted.label)}
+        places = [
+            (index, index != wanted.label, index in targets) for index in sorted(inputs | targets)
+        ]
+        for line, row in self._numbered_rows():
+            for index, numeric, target in places:
+                problem = complaint(
+                    row[index],
+                    numeric=numeric,
+                    target=target,
+                    missing=missing,
+                    decimal=self.decimal,
+                )
+                if problem:
                     place = f"{self.source}:{line}:{index + 1}"
                     raise InputError(f"{place}: column {self.names[index]!r}: {problem}")
 
 
-def open_text(source: str, targets: Sequence[str] | None, header: bool | None) -> TextTable:
-    """Open delimited text and find its delimiter, its header and its targets.
-
-    `targets` may be empty (the last column) or None (the table has none); `header` None detects.
-    """
-    name = display_name(source)
-    content = checked_text(read_bytes(source), name)
-    delimiter = find_delimiter(content, format_ending(source))
-    rows = list(islice(numbered_rows(content, delimiter, name), 1 + ROWS_FOR_DETECTION))
-    first = rows[0][1]
-    if _is_blank(first):
-        raise InputError(f"{name}:1: the first line is blank; delete it")
+def open_text(source: str, reading: Reading, *, with_targets: bool = True) -> TextTable:
+    """Open delimited text and find its delimiter, its header and its targets."""
+    name, lines = display_name(source), _opener(source)
+    delimiter = find_delimiter(lines(None), format_ending(source))
+    rows = _first_rows(lines, delimiter, name)
+    if not rows:
+        raise InputError(f"{name} is empty; expected rows of numbers, with or without a header")
+    first, below = rows[0], rows[1:]
+    _refuse_first_line(first, below, name)
+    _require_decimals(rows, delimiter, reading.decimal, name)
+    header = reading.header
     if header is None:
-        header = has_header([row for _, row in rows], name)
-    if header and len(rows) == 1:
+        header = has_header(rows, name, reading.decimal)
+    if header and not below:
         raise InputError(f"{name} has a header but no rows; expected at least one row of numbers")
     names = header_names(first, name) if header else column_names(len(first))
-    chosen = () if targets is None else choose_targets(targets, names, header=header, source=name)
-    return TextTable(name, names, header, chosen, delimiter, content)
+    chosen = (
+        choose_targets(reading.targets, names, header=header, source=name) if with_targets else ()
+    )
+    size = _estimate(rows, file_size(source))
+    return TextTable(name, names, header, chosen, delimiter, reading.decimal, size, lines)
 
 
-def checked_text(content: bytes, name: str) -> bytes:
-    r"""Return UTF-8 text without its byte order mark and the blank lines at its end.
+def _opener(source: str) -> Lines:
+    """Return what reads a source from its beginning; standard input is kept for that."""
+    kept = read_bytes(source) if source == "-" else b""
 
-    >>> checked_text(b"\xef\xbb\xbfx,y\r\n1,2\r\n\r\n", "data.csv")
-    b'x,y\r\n1,2'
-    """
-    content = content.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n ")
-    if not content:
-        raise InputError(f"{name} is empty; expected rows of numbers, with or without a header")
-    fault = _undecodable(content)
-    if fault is not None:
-        line = content.count(b"\n", 0, fault) + 1
+    def lines(progress: Progress | None) -> Iterator[str]:
+        if source == "-":
+            yield from read_lines(io.BytesIO(kept), display_name(source))
+            return
+        with open_stream(source, progress) as stream:
+            yield from read_lines(stream, source)
+
+    return lines
+
+
+def _first_rows(lines: Lines, delimiter: str, name: str) -> list[list[str]]:
+    """Return the rows by which the format is found."""
+    rows: list[list[str]] = []
+    left = TEXT_FOR_DETECTION
+    for _, row in islice(numbered_rows(lines(None), delimiter, name), 1 + ROWS_FOR_DETECTION):
+        rows.append(row)
+        left -= sum(map(len, row))
+        if left < 0 and len(rows) > 1:
+            break
+    return rows
+
+
+def _refuse_first_line(first: Sequence[str], below: Sequence[Sequence[str]], name: str) -> None:
+    """Refuse a first line that is neither names nor data."""
+    if _is_blank(first):
+        raise InputError(f"{name}:1: the first line is blank; delete it")
+    if first[0].lstrip().startswith("#") and below and len(below[0]) != len(first):
+        raise InputError(f"{name}:1: the line begins with '#'; if it is a comment, delete it")
+
+
+def _require_decimals(
+    rows: Sequence[Sequence[str]], delimiter: str, decimal: str, name: str
+) -> None:
+    """Refuse decimal commas where they cannot be told from the commas between the cells."""
+    if decimal == delimiter == "," and not any("," in cell for row in rows[1:] for cell in row):
         raise InputError(
-            f"{name}:{line}: byte 0x{content[fault]:02x} is not UTF-8 text; "
-            "save the file as CSV in UTF-8"
+            f"{name}:1: ',' separates the cells, so it cannot be the decimal comma too; "
+            "separate them by ';' or tabs, or put quotes around the numbers"
         )
-    return content
 
 
-def _undecodable(content: bytes) -> int | None:
-    """Return the offset of the first byte that is no text: not UTF-8, or NUL."""
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        return error.start
-    return content.index(0) if 0 in content else None
+def _estimate(rows: Sequence[Sequence[str]], length: int) -> int:
+    """Estimate the bytes that a text of a length takes as numbers."""
+    looked_at = sum(len(row) + sum(map(len, row)) for row in rows)
+    return length * 8 * sum(map(len, rows)) // looked_at if looked_at else 0
 
 
-def find_delimiter(content: bytes, ending: str) -> str:
+def find_delimiter(lines: Iterable[str], ending: str) -> str:
     r"""Return what separates the cells of the first line.
 
-    >>> find_delimiter(b"a;b\n1;2", ".csv"), find_delimiter(b'"a;b",c\n1,2', ".csv")
+    >>> find_delimiter(["a;b\n", "1;2"], ".csv"), find_delimiter(['"a;b",c\n', "1,2"], ".csv")
     (';', ',')
     """
     if ending in (".tsv", ".tab"):
         return "\t"
-    line = next(_lines(content))
-    found = (mark for mark in "\t;," if len(next(csv.reader([line], delimiter=mark))) > 1)
-    return next(found, ",")
+    line = next(iter(lines), "")
+    return next((mark for mark in "\t;," if _cells_within(line, mark) > 1), ",")
 
 
-def has_header(rows: Sequence[Sequence[str]], name: str) -> bool:
+def _cells_within(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter)))
+    except csv.Error:
+        return 0
+
+
+def has_header(rows: Sequence[Sequence[str]], name: str, decimal: str = ".") -> bool:
     """Tell by the first rows whether the first of them holds names; refuse to guess.
 
     >>> has_header([["x", "y"], ["1", "a"]], "data.csv"), has_header([["1", "a"]], "data.csv")
     (True, False)
     """
     first, below = rows[0], rows[1:]
-    present = [index for index, cell in enumerate(first) if cell.strip() not in MISSING]
-    texts = [index for index in present if parse_number(first[index]) is None]
+    present = [index for index, cell in enumerate(first) if not is_missing(cell)]
+    texts = [index for index in present if parse_number(first[index], decimal) is None]
     numbers = [index for index in present if index not in texts]
-    doubtful = [index for index in texts if _holds_number(below, index)]
+    doubtful = [index for index in texts if _holds_number(below, index, decimal)]
     if doubtful and numbers:
         text, number = first[doubtful[0]].strip(), first[numbers[0]].strip()
         raise InputError(
@@ -170,8 +295,8 @@ def has_header(rows: Sequence[Sequence[str]], name: str) -> bool:
     return bool(texts) and not numbers and (bool(doubtful) or len(texts) == len(first))
 
 
-def _holds_number(rows: Sequence[Sequence[str]], index: int) -> bool:
-    return any(index < len(row) and parse_number(row[index]) is not None for row in rows)
+def _holds_number(rows: Sequence[Sequence[str]], index: int, decimal: str) -> bool:
+    return any(index < len(row) and parse_number(row[index], decimal) is not None for row in rows)
 
 
 def header_names(row: Sequence[str], name: str) -> tuple[str, ...]:
@@ -195,13 +320,15 @@ def header_names(row: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(places)
 
 
-def numbered_rows(content: bytes, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
+def numbered_rows(
+    lines: Iterable[str], delimiter: str, name: str
+) -> Iterator[tuple[int, list[str]]]:
     r"""Yield each row with the number of the line it begins on.
 
-    >>> list(numbered_rows(b'a,"b\nc"\n1,2', ",", "data.csv"))
+    >>> list(numbered_rows(['a,"b\n', 'c"\n', '1,2'], ",", "data.csv"))
     [(1, ['a', 'b\nc']), (3, ['1', '2'])]
     """
-    reader = _reader(content, delimiter)
+    reader = _reader(lines, delimiter)
     line = 1
     try:
         for row in reader:
@@ -233,17 +360,9 @@ def _is_blank(row: Sequence[str]) -> bool:
     return len(row) <= 1 and not "".join(row).strip()
 
 
-def _lines(content: bytes) -> Iterator[str]:
-    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")
+def _reader(lines: Iterable[str], delimiter: str) -> Reader:
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
-def _reader(content: bytes, delimiter: str) -> Reader:
-    return csv.reader(_lines(content), delimiter=delimiter, strict=True, skipinitialspace=True)
-
-
-def _present(column: Sequence[str]) -> list[str]:
-    """Return the stripped cells; ValueError where one is missing."""
-    cells = [cell.strip() for cell in column]
-    if not MISSING.isdisjoint(cells):
-        raise ValueError("missing")
-    return cells
+def _one_or_none(index: int | None) -> tuple[int, ...]:
+    return () if index is None else (index,)

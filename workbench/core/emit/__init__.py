@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from workbench.calculus.expressions import describe
-from workbench.core.emit.jax_code import jax_code
-from workbench.core.emit.numpy_code import numpy_code
-from workbench.core.emit.python_code import python_code
-from workbench.core.emit.torch_code import torch_code
 from workbench.derivation.steps import Derivation
 from workbench.errors import InputError, close_matches
 
-TARGETS: dict[str, Callable[[Derivation, str, str], str]] = {
-    "python": python_code,
-    "numpy": numpy_code,
-    "torch": torch_code,
-    "jax": jax_code,
-}
-"""What writes each kind of code, from a derivation, the name of the function, its summary."""
+TARGETS = ("python", "numpy", "torch", "jax")
+"""The kinds of code. Each is written by a function of a module here, `python_code`."""
 
 
 def emit(
@@ -63,4 +55,7 @@ def emit(
             f"{loss.symbol.name} is {describe(loss.shape)}"
         )
     summary = what or f"The loss {loss.symbol.name} and its gradients."
-    return TARGETS[target](derivation, name, summary)
+    writer = f"{target}_code"
+    write: Callable[[Derivation, str, str], str]
+    write = getattr(import_module(f"{__name__}.{writer}"), writer)
+    return write(derivation, name, summary)

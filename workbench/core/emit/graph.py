@@ -47,10 +47,15 @@ def tasks_of(derivation: Derivation) -> tuple[Task, ...]:
     for parameter, gradient in derivation.gradients.items():
         if not any(_is_gradient(left, parameter) for left in known):
             equations.append(Equation(jacobian(derivation.system.loss, parameter), gradient))
+    return computed(equations, len(forward))
+
+
+def computed(equations: Sequence[Equation], forward: int) -> tuple[Task, ...]:
+    """What is computed for each equation, of which so many are the forward pass."""
     plain = [Equation(e.left, _by_formula(e.right)) for e in equations]
     stable = stable_lines(plain)
     return tuple(
-        Task(equation, primitive(line.computed), line, place >= len(forward))
+        Task(equation, primitive(line.computed), line, place >= forward)
         for place, (equation, line) in enumerate(zip(equations, stable, strict=True))
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from workbench.core.emit.code import bracketed, exploded
 from workbench.core.emit.languages import Jax
-from workbench.core.emit.module import Module, docstring
+from workbench.core.emit.lowered import docstring
+from workbench.core.emit.module import Module
 from workbench.derivation.steps import Derivation
 
 ARRAY = "jax.Array"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from textwrap import wrap
 
 from workbench.calculus.algebra import is_exponential
-from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression, Kind, jacobian, walk
-from workbench.core.emit.code import WIDTH, assignment, bracketed, exploded, names_in
-from workbench.core.emit.graph import Task, tasks_of
-from workbench.core.emit.languages import Arrays, Language
-from workbench.core.emit.lines import Line, Lowering
+from workbench.core.emit.code import bracketed, exploded, names_in
+from workbench.core.emit.graph import tasks_of
+from workbench.core.emit.languages import Language
+from workbench.core.emit.lines import Line
+from workbench.core.emit.lowered import Lowered, calls
 from workbench.core.emit.names import Names, identifier
-from workbench.core.emit.sizes import SizeNames
 from workbench.core.overflow import is_bounded
 from workbench.derivation.steps import Derivation
 from workbench.errors import InputError
@@ -36,15 +33,8 @@ OWN_NAMES = (
 )
 
 
-class Module:
-    """A derivation lowered into a language, and the text around it.
-
-    Attributes
-    ----------
-    arguments : for each symbol that is given, its name in the code: parameters first.
-    sizes : the dimensions as variables.
-    lines : forward pass and backward pass.
-    """
+class Module(Lowered):
+    """A derivation lowered into a language, parameters first, and the text around it."""
 
     def __init__(self, derivation: Derivation, language: Language, name: str, indent: int) -> None:
         if identifier(name) != name or name in OWN_NAMES:
@@ -56,17 +46,9 @@ class Module:
         self.class_name = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
         self.class_name += "Function" if self.class_name == name else ""
         names = Names(name, self.class_name, *OWN_NAMES)
-        self.arguments = {symbol: names.new(symbol.symbol.name) for symbol in self._given()}
-        self.tasks = tasks_of(derivation)
-        self.sizes = SizeNames(self.arguments, self._dimensions(), derivation.system.sizes, names)
-        if isinstance(language, Arrays):
-            language.like = next(iter(self.arguments.values()))
-        self.language = language
-        self._lowering = Lowering(language, names, self.sizes, self.tasks, indent)
-        for symbol, variable in self.arguments.items():
-            self._lowering.give(symbol, variable)
-        for task in self.tasks:
-            self._lowering.compute(task)
+        arguments = {symbol: names.new(symbol.symbol.name) for symbol in self._given()}
+        sizes = derivation.system.sizes
+        super().__init__(arguments, tasks_of(derivation), sizes, language, names, indent)
 
     def _given(self) -> list[Expression]:
         """Parameters, then inputs and targets, each in order of first use."""
@@ -76,29 +58,18 @@ class Module:
         given = [s for s in system.symbols if s not in system.definitions]
         return sorted(given, key=lambda symbol: symbol.symbol.kind is not Kind.PARAMETER)
 
-    def _dimensions(self) -> list[Dimension]:
-        found = [d for symbol in self.arguments for d in symbol.shape if not symbol.is_scalar]
-        for node in walk(*(task.computed for task in self.tasks)):
-            found.extend(node.shape)
-            parts = node.data if isinstance(node.data, tuple) else (node.data,)
-            found.extend(part for part in parts if isinstance(part, Dimension))
-        return list(dict.fromkeys(found))
-
     # what is computed
 
     @cached_property
     def loss(self) -> str:
         """The name of the loss."""
-        return self._name_of(self.derivation.system.loss)
+        return self.name_of(self.derivation.system.loss)
 
     @cached_property
     def gradients(self) -> Mapping[Expression, str]:
         """For each parameter asked for, the name of its gradient."""
         loss = self.derivation.system.loss
-        return {p: self._name_of(jacobian(loss, p)) for p in self.derivation.gradients}
-
-    def _name_of(self, left: Expression) -> str:
-        return self._lowering.name_of[left]
+        return {p: self.name_of(jacobian(loss, p)) for p in self.derivation.gradients}
 
     @property
     def callables(self) -> tuple[str, ...]:
@@ -110,54 +81,22 @@ class Module:
     @cached_property
     def backward_lines(self) -> list[Line]:
         """The lines of the backward pass that the gradients need."""
-        later = [line for line in self._lowering.lines if line.task.is_backward]
+        later = [line for line in self.lines if line.task.is_backward]
         return _needed(later, set(self.gradients.values()))
 
     def forward_lines(self, also: Iterable[str] = ()) -> list[Line]:
         """The lines of the forward pass that the loss needs, and other names besides."""
-        first = [line for line in self._lowering.lines if not line.task.is_backward]
+        first = [line for line in self.lines if not line.task.is_backward]
         return _needed(first, {self.loss, *also})
-
-    def read_by(self, lines: Sequence[Line]) -> set[str]:
-        """The variables that lines read, and those that their sizes are read from."""
-        return self._with_sizes(set().union(*(line.reads for line in lines)))
-
-    def _with_sizes(self, read: set[str]) -> set[str]:
-        for variable, reading in reversed(self.sizes.reading.items()):
-            if variable in read:
-                read = read | names_in(reading)
-        return read
 
     @cached_property
     def saved(self) -> list[str]:
         """What the backward pass reads of arguments and of the forward pass, in order."""
         read = self.read_by(self.backward_lines)
-        forward = [line.name for line in self._lowering.lines if not line.task.is_backward]
+        forward = [line.name for line in self.lines if not line.task.is_backward]
         return [name for name in (*self.arguments.values(), *forward) if name in read]
 
     # text
-
-    def size_lines(self, lines: Sequence[Line], indent: int) -> list[str]:
-        """The sizes that lines need, read off the shapes."""
-        return self._reading(self.read_by(lines), indent)
-
-    def _reading(self, read: set[str], indent: int) -> list[str]:
-        return [
-            f"{' ' * indent}{variable} = {reading}"
-            for variable, reading in self.sizes.reading.items()
-            if variable in read
-        ]
-
-    def body(self, lines: Sequence[Line], indent: int) -> list[str]:
-        """Lines of code, each group below the formula that it computes."""
-        found: list[str] = []
-        task = None
-        for line in lines:
-            if line.task is not task:
-                task = line.task
-                found += comment(_formula(task), indent)
-            found += assignment(line.name, line.code, indent)
-        return found
 
     def shape_table(self) -> list[str]:
         """For the docstring: every argument with its shape and what it is."""
@@ -192,7 +131,7 @@ class Module:
                 "        if array.ndim != 2:",
                 '            raise ValueError(f"{name} needs two axes, not shape {array.shape}")',
             ]
-        lines += self._reading(self._with_sizes(names_in(" ".join(rows))), 4)
+        lines += self.reading(self.with_sizes(names_in(" ".join(rows))), 4)
         lines += exploded("for name, array, shape in [", rows, "]:", 4)
         return [
             *lines,
@@ -209,10 +148,6 @@ class Module:
             return []
         return bracketed(f"{CHECK}(", checked, ")", 4)
 
-    def helpers(self, sources: Mapping[str, str]) -> list[str]:
-        """The helper functions that the code calls, out of these."""
-        return "".join(sources[name] for name in sorted(self.language.helpers)).splitlines()
-
     @property
     def scalars(self) -> list[str]:
         """The names of the arguments that are scalars."""
@@ -225,16 +160,20 @@ class Module:
 
     def calls(self, prefix: str) -> bool:
         """Whether the code calls something of a module, `special.`."""
-        lines = [*self.forward_lines(self.saved), *self.backward_lines]
-        return any(re.search(rf"(?<![\w.]){prefix}", line.code.text) for line in lines)
+        return calls(self._used_lines, prefix)
 
     @property
     def has_infinite_denominators(self) -> bool:
         """Whether a large exponential may occur that does no harm, as in 1 / (1 + eᵘ)."""
-        lines = [*self.forward_lines(self.saved), *self.backward_lines]
-        used = dict.fromkeys(line.task.computed for line in lines if line.task.line.is_safe)
+        used = dict.fromkeys(
+            line.task.computed for line in self._used_lines if line.task.line.is_safe
+        )
         exponentials = filter(is_exponential, walk(*used))
         return any(not is_bounded(node.arguments[0]) for node in exponentials)
+
+    @property
+    def _used_lines(self) -> list[Line]:
+        return [*self.forward_lines(self.saved), *self.backward_lines]
 
     @property
     def backward_callables(self) -> list[str]:
@@ -262,45 +201,3 @@ def _needed(lines: Sequence[Line], wanted: set[str]) -> list[Line]:
             kept.append(line)
             wanted = wanted | line.reads
     return kept[::-1]
-
-
-def _formula(task: Task) -> Iterator[str]:
-    equation = task.equation
-    yield f"{text(equation.left)} = {text(equation.right)}"
-    if task.line.is_rewritten:
-        how = "computed without overflow as" if task.line.is_safe else "computed as"
-        yield f"{how} {text(task.line.computed)}"
-
-
-def comment(sentences: Iterable[str], indent: int) -> list[str]:
-    """Comment lines of at most 100 columns.
-
-    >>> comment(["δ₁ = W₂ᵀ δ₂"], 4)
-    ['    # δ₁ = W₂ᵀ δ₂']
-    """
-    margin = " " * indent + "# "
-    return [
-        margin + line
-        for sentence in sentences
-        for line in wrap(_printable(sentence), WIDTH - len(margin), break_long_words=False)
-    ]
-
-
-def _printable(sentence: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in sentence).split())
-
-
-def docstring(summary: str, paragraphs: Iterable[Sequence[str]], indent: int) -> list[str]:
-    """A docstring: the summary, then paragraphs, each of lines that are kept.
-
-    >>> docstring("The loss.", [], 4)
-    ['    \"\"\"The loss.\"\"\"']
-    """
-    margin = " " * indent
-    rest = [paragraph for paragraph in paragraphs if paragraph]
-    if not rest:
-        return [f'{margin}"""{summary}"""']
-    lines = [f'{margin}"""{summary}']
-    for paragraph in rest:
-        lines += ["", *(margin + _printable(line).replace("\\", "/") for line in paragraph)]
-    return [*lines, f'{margin}"""']

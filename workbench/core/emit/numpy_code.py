@@ -7,7 +7,8 @@ from collections.abc import Callable
 from workbench.calculus.expressions import Expression
 from workbench.core.emit.code import exploded
 from workbench.core.emit.languages import Arrays
-from workbench.core.emit.module import Module, docstring
+from workbench.core.emit.lowered import docstring
+from workbench.core.emit.module import Module
 from workbench.derivation.steps import Derivation
 
 ARRAY = "NDArray[np.float64]"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from workbench.calculus.expressions import Expression, describe
 from workbench.core.emit.languages import Floats
-from workbench.core.emit.module import Module, docstring
+from workbench.core.emit.lowered import docstring
+from workbench.core.emit.module import Module
 from workbench.core.emit.numpy_code import gradients_class, loss_and_gradients
 from workbench.derivation.steps import Derivation
 from workbench.errors import InputError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from workbench.core.emit.code import WIDTH, bracketed, exploded
 from workbench.core.emit.languages import Torch
-from workbench.core.emit.module import Module, docstring
+from workbench.core.emit.lowered import docstring
+from workbench.core.emit.module import Module
 from workbench.derivation.steps import Derivation
 
 TENSOR = "torch.Tensor"

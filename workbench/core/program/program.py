@@ -139,7 +139,7 @@ def compile_network(
     """
     if batch_size < 1:
         raise InputError(f"a batch holds at least one sample, not {batch_size}")
-    derivation = _derived(network, strategy)
+    derivation = derived(network, strategy)
     turned = turned_parameters(derivation.system) if parameters is None else parameters.turned
     source = write_source(derivation, batch_size, dtype, str(network), turned)
     if parameters is None:
@@ -150,6 +150,6 @@ def compile_network(
 
 
 @lru_cache(maxsize=8)
-def _derived(network: Network, strategy: Strategy) -> Derivation:
+def derived(network: Network, strategy: Strategy) -> Derivation:
     """A batch's derivation, which does not depend on how many samples the batch holds."""
     return derive(network.system(batch=True), strategy=strategy)

@@ -64,6 +64,11 @@ class Lowered:
     output: Register
     implementations: Mapping[str, Callable[..., object]]
 
+    @property
+    def given(self) -> list[Register]:
+        """All registers whose arrays come from outside."""
+        return [*self.inputs, *self.targets, *self.parameters, *self.gradients]
+
 
 def turned_parameters(system: System) -> frozenset[str]:
     """The parameters that are best stored as their transposes: those that multiply an input.
@@ -262,26 +267,10 @@ class _Writer:
     def _module(self, writer: NumPyWriter, bodies: Sequence[str]) -> str:
         lowered = self.lowered
         arguments = [register.name for register in (*lowered.parameters, *lowered.gradients)]
-        given = {register.name for register in (*lowered.inputs, *lowered.targets)}
-        inline = {v: k for k, v in writer.hoisted.items() if re.split(r"\W", k)[0] in given}
-        made = [f"    {name} = {constant.text}" for constant, name in writer.constants.items()]
-        for name, shape, boolean in self.buffers.allocations:
-            made.append(f"    {name} = empty({shape}, {'bool' if boolean else 'dtype'})")
-        made += [f"    {v} = {k}" for k, v in writer.hoisted.items() if v not in inline]
-        body = [inlined(line, inline) for line in bodies]
-        imports = [name for name in numpy_names([*made, *body]) if hasattr(np, name)]
-        header = [f"from numpy import {', '.join([*imports, f'{self.dtype} as dtype'])}"]
-        if any("special." in line for line in body):
-            header.append("from scipy import special")
-        code = [
-            f"def build({', '.join(arguments)}):",
-            f'    """{self._docstring()}"""',
-            *made,
-            "",
-            *body,
-            f"    return step, forward, predict, {lowered.output.name}",
-        ]
-        return "\n".join([*header, "", "", *code, ""])
+        returned = f"step, forward, predict, {lowered.output.name}"
+        return numpy_module(
+            writer, lowered, self.dtype, arguments, self._docstring(), [], bodies, returned
+        )
 
     def _docstring(self) -> str:
         by_hand = ", ".join(self.lowered.implementations)
@@ -294,6 +283,50 @@ class _Writer:
             "    column; …_T is the transpose of a matrix.\n"
             f"{plugins}    "
         )
+
+
+def numpy_module(
+    writer: NumPyWriter,
+    lowered: Lowered,
+    dtype: np.dtype[Any],
+    arguments: Sequence[str],
+    docstring: str,
+    made: Sequence[str],
+    bodies: Sequence[str],
+    returned: str,
+) -> str:
+    """A module that defines `build`, which makes constants, buffers and views, then functions.
+
+    Parameters
+    ----------
+    arguments : what `build` takes.
+    made : further lines that make something before the first step.
+    bodies : the lines of the functions, which may use what is made; `writer` wrote their calls.
+    returned : what `build` returns.
+    """
+    given = {register.name for register in (*lowered.inputs, *lowered.targets)}
+    inline = {v: k for k, v in writer.hoisted.items() if re.split(r"\W", k)[0] in given}
+    making = [f"{name} = {constant.text}" for constant, name in writer.constants.items()]
+    for name, shape, boolean in writer.buffers.allocations:
+        making.append(f"{name} = empty({shape}, {'bool' if boolean else 'dtype'})")
+    making += [f"{v} = {k}" for k, v in writer.hoisted.items() if v not in inline]
+    making += made
+    body = [inlined(line, inline) for line in bodies]
+    called = numpy_names([*making, *body])
+    imports = [name for name in called if hasattr(np, name) and name != "isfinite"]
+    imported = ["from math import isfinite"] if "isfinite" in called else []
+    imported.append(f"from numpy import {', '.join([*imports, f'{dtype} as dtype'])}")
+    if any("special." in line for line in body):
+        imported.append("from scipy import special")
+    code = [
+        f"def build({', '.join(arguments)}):",
+        f'    """{docstring}"""',
+        *(f"    {line}" for line in making),
+        "",
+        *body,
+        f"    return {returned}",
+    ]
+    return "\n".join([*imported, "", "", *code, ""])
 
 
 def _makes_array(call: Call) -> bool:

@@ -1,0 +1,237 @@
+"""A training at work in a terminal or a pipe: records, progress, checkpoints, signals.
+
+Standard output gets the records and nothing else. Ctrl-C and SIGTERM are heeded between two spans
+of steps: the state is kept, and a line says how to go on. A second one ends the process at once.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from json import JSONEncoder
+from shutil import get_terminal_size
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import InputError, NotFiniteError
+
+if TYPE_CHECKING:
+    from workbench.api.experiments import Opened
+    from workbench.core.runs import RunWriter
+    from workbench.core.training import EpochRecord, Progress
+
+REDRAWN_EVERY = 0.1
+"""The seconds between two looks of the progress."""
+
+STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+"""The exit code that each signal leads to."""
+
+PIPE_CLOSED = 141
+
+encode = JSONEncoder(allow_nan=False).encode
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often checkpoints are written: every so many epochs, or seconds."""
+
+    epochs: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Interval:
+        """Read `10` as epochs and `30s` as seconds.
+
+        >>> Interval.parse("10"), Interval.parse("0.5s")
+        (Interval(epochs=10, seconds=0.0), Interval(epochs=0, seconds=0.5))
+        """
+        if re.fullmatch(r"[1-9]\d*", text):
+            return cls(epochs=int(text))
+        if re.fullmatch(r"\d+(\.\d+)?s", text):
+            return cls(seconds=float(text[:-1]))
+        raise InputError(
+            f"checkpoint interval {text!r}; expected epochs, such as 10, or seconds, such as 30s"
+        )
+
+
+class Stopped(Exception):
+    """A signal, or a reader that has gone, ends the training."""
+
+    def __init__(self, status: int):
+        self.status = status
+
+
+class Session:
+    """Runs a training to its end, or to where it is stopped.
+
+    Parameters
+    ----------
+    writer : keeps the run, if it is kept.
+    """
+
+    def __init__(self, opened: Opened, writer: RunWriter | None, interval: Interval):
+        self._opened, self._training = opened, opened.training
+        self._writer, self._interval = writer, interval
+        self._status = 0
+        self._shows = sys.stderr.isatty()
+        self._drawn = self._begun = self._kept = monotonic()
+        self._kept_epoch = self._training.progress.epoch
+        self._first_step = self._training.progress.step
+        self._last: EpochRecord | None = None
+        self._training.pause = self._pause
+        self._training.epochs_a_pause = interval.epochs if writer else 0
+
+    def run(self) -> None:
+        """Train, and print a record an epoch.
+
+        Raises
+        ------
+        Stopped
+            If a signal came, or nobody reads the records.
+        NotFiniteError
+            If a number is not finite; the last checkpoint is from before.
+        """
+        with self._signals():
+            try:
+                for record in self._training:
+                    self._last = record
+                    self._print(record.to_json())
+                self._flush()
+            except NotFiniteError as error:
+                self._flush()
+                if self._writer is None:
+                    raise
+                raise NotFiniteError(
+                    f"{error}; the last good checkpoint is in {self._writer.path}"
+                ) from None
+            finally:
+                self._erase()
+            self._keep(finished=True)
+        self._tell_end()
+
+    def _print(self, record: dict[str, Any]) -> None:
+        if self._writer is not None:
+            self._writer.record(record)
+        try:
+            sys.stdout.write(encode(record) + "\n")
+        except BrokenPipeError:
+            self._status = self._status or PIPE_CLOSED
+
+    def _flush(self) -> None:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self._status = self._status or PIPE_CLOSED
+
+    def _pause(self) -> None:
+        """Between two spans of steps: show how far it is, keep the state if it is time, or end."""
+        self._flush()
+        if self._status:
+            self._keep()
+            raise Stopped(self._status)
+        now = monotonic()
+        if self._shows and now - self._drawn >= REDRAWN_EVERY:
+            self._draw(now)
+        if self._writer is not None and self._is_due(now):
+            self._keep()
+
+    def _is_due(self, now: float) -> bool:
+        interval, progress = self._interval, self._training.progress
+        if interval.epochs:
+            return progress.epoch - self._kept_epoch >= interval.epochs and not progress.batch
+        return now - self._kept >= interval.seconds
+
+    def _keep(self, *, finished: bool = False) -> None:
+        if self._writer is not None:
+            self._writer.checkpoint(self._opened.state(), finished=finished)
+            self._kept, self._kept_epoch = monotonic(), self._training.progress.epoch
+
+    # signals
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._heed) for number in STATUSES}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        if self._status:
+            raise KeyboardInterrupt
+        self._status = STATUSES[signal.Signals(number)]
+
+    # standard error
+
+    def _draw(self, now: float) -> None:
+        self._drawn = now
+        training = self._training
+        steps = training.progress.step - self._first_step
+        rate = steps / (now - self._begun)
+        left = (training.settings.epochs * training.steps_per_epoch - training.progress.step) / rate
+        line = progress_line(training.progress, training.settings.epochs, rate, left, self._last)
+        sys.stderr.write("\r\x1b[K" + line[: get_terminal_size().columns - 1])
+        sys.stderr.flush()
+
+    def _erase(self) -> None:
+        if self._shows:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _tell_end(self) -> None:
+        """Say on a terminal what came out, and where it is."""
+        if not self._shows or self._last is None:
+            return
+        progress, last = self._training.progress, self._last
+        words = [f"{progress.epoch} epochs in {monotonic() - self._begun:.1f} s", *_figures(last)]
+        if progress.best_epoch is not None:
+            words.append(
+                f"best validation loss {progress.best_loss:.4g} in epoch {progress.best_epoch}"
+            )
+        if (scores := self._opened.test_scores()) is not None:
+            words.append(f"test loss {scores.loss:.4g}")
+        if self._writer is not None:
+            words.append(f"kept in {self._writer.path}")
+        print(f"workbench: {'; '.join(words)}", file=sys.stderr)
+
+
+def progress_line(
+    progress: Progress, epochs: int, rate: float, left: float, last: EpochRecord | None
+) -> str:
+    """How far a training is, how fast and how well.
+
+    Parameters
+    ----------
+    rate : steps a second.
+    left : seconds.
+
+    >>> from workbench.core.training import EpochRecord, Progress
+    >>> last = EpochRecord(25, 100, 0.5, 0.75, None, None, 0.1, 2.0)
+    >>> progress_line(Progress(epoch=25, step=100), 50, 2000.0, 65.0, last)
+    'epoch 25/50 ██████████░░░░░░░░░░ 2,000 steps/s 1:05 left loss 0.5 accuracy 0.75'
+    """
+    filled = 20 * progress.epoch // epochs
+    bar = "█" * filled + "░" * (20 - filled)
+    minutes, seconds = divmod(round(left), 60)
+    words = [
+        f"epoch {progress.epoch}/{epochs} {bar} {rate:,.0f} steps/s",
+        f"{minutes}:{seconds:02} left",
+        *(() if last is None else _figures(last)),
+    ]
+    return " ".join(words)
+
+
+def _figures(record: EpochRecord) -> list[str]:
+    figures = {
+        "loss": record.loss,
+        "accuracy": record.accuracy,
+        "validation loss": record.validation_loss,
+        "validation accuracy": record.validation_accuracy,
+    }
+    return [f"{name} {value:.4g}" for name, value in figures.items() if value is not None]

@@ -1,0 +1,100 @@
+"""Backends: which kind of program makes the steps of a training, and with how many threads.
+
+What a step costs is estimated from its calls: each call of NumPy costs about the same whatever it
+computes, until arrays are large; plain Python pays for every single number. The constants below
+are microseconds, measured on one machine; only their ratios matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+
+from workbench.core.program.calls import PRIMITIVES, Call
+from workbench.core.steppers import Learner, NumPyStepper, PythonStepper, Stepper
+from workbench.errors import InputError
+
+COST_OF_A_CALL = 0.4
+COST_OF_A_NUMBER = 0.03
+COST_OF_A_FUNCTION = 0.06
+"""A function such as e^x, beside the number itself."""
+
+MOST_NUMBERS = 5_000
+"""A step of more single numbers is no longer compiled by Python in reasonable time."""
+
+SMALL_PRODUCT = 2**18
+"""OpenBLAS and MKL use one thread for a product of matrices with at most so many terms."""
+
+FEW_TERMS = 2**20
+"""A product of at most so many terms gains nothing from a second thread."""
+
+STEPPERS: Mapping[str, Callable[..., Stepper]] = {
+    "numpy": NumPyStepper,
+    "python": PythonStepper,
+}
+"""The backends by name."""
+
+
+def choose_backend(wanted: str, learner: Learner, batch_size: int) -> str:
+    """The backend that is wanted, or with "auto" the one whose steps are fastest.
+
+    Raises
+    ------
+    InputError
+        If it cannot make the steps of this network.
+    """
+    is_float64 = learner.parameters.dtype == "float64"
+    if wanted == "python" and not is_float64:
+        raise InputError(
+            "the backend python computes in float64, not float32; use --dtype float64, or another "
+            "backend"
+        )
+    if wanted != "auto":
+        return wanted
+    lowered = learner.lowered(batch_size)
+    calls = [call for block in lowered.blocks for call in block.calls]
+    parameters = learner.parameters.vector.size
+    update = len(learner.optimizer.vector_lines().lines)
+    numbers = sum(map(_terms, calls)) + parameters * (update + 1)
+    functions = sum(prod(c.target.shape) for c in calls if c.operation in PRIMITIVES)
+    in_python = numbers * COST_OF_A_NUMBER + functions * COST_OF_A_FUNCTION
+    in_numpy = (len(calls) + update + 2) * COST_OF_A_CALL
+    possible = is_float64 and not lowered.implementations and numbers <= MOST_NUMBERS
+    return "python" if possible and in_python < in_numpy else "numpy"
+
+
+def choose_threads(wanted: int | None, learner: Learner, batch_size: int) -> int | None:
+    """How many threads matrix products should use; None leaves it to the library.
+
+    The library itself uses one thread for what is small, and all it has for what is large; between
+    these a second thread costs more than it gains.
+    """
+    if wanted is not None:
+        return wanted
+    calls = (call for block in learner.lowered(batch_size).blocks for call in block.calls)
+    largest = max((_terms(call) for call in calls if call.operation == "dot"), default=0)
+    return 1 if SMALL_PRODUCT < largest <= FEW_TERMS else None
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Use so many threads for matrix products within; None leaves all as it is."""
+    if count is None:
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(count, user_api="blas"):
+        yield
+
+
+def _terms(call: Call) -> int:
+    """The single operations of a call."""
+    if call.operation not in ("dot", "vdot", "sum", "row_max"):
+        return prod(call.target.shape)
+    first = call.operands[0].source.shape
+    if call.operation != "dot" or not call.target.shape:
+        return prod(first)
+    second = call.operands[1].source.shape
+    return round((prod(first) * prod(second) * prod(call.target.shape)) ** 0.5)

@@ -1,0 +1,85 @@
+"""What the last bits of a training rest on, besides its settings: its samples and the machine.
+
+One or two threads, another processor or another version of NumPy change the last bits of a product
+of matrices. So a training that is resumed is the same bit by bit only under the same conditions;
+they are kept with every checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.core.data.dataset import Dataset
+from workbench.core.data.stored_dataset import AnyDataset
+from workbench.errors import InputError
+
+SAMPLES = "samples"
+"""The condition without which a training cannot go on at all."""
+
+
+def conditions(parts: Mapping[str, AnyDataset]) -> dict[str, Any]:
+    """The conditions of a training at this moment, in the types of JSON.
+
+    Parameters
+    ----------
+    parts : the data sets by the names of their parts.
+    """
+    found = {f"{SAMPLES} of {name}": _digest(data) for name, data in parts.items() if len(data)}
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return found | {
+        "workbench": _own_version(),
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "BLAS": f"{blas.get('name')} {blas.get('version')}",
+        "processor": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs from the conditions that a checkpoint was written under, one sentence each.
+
+    Raises
+    ------
+    InputError
+        If the samples differ.
+
+    >>> list(differences({"NumPy": "2.0"}, {"NumPy": "2.4"}))
+    ['NumPy was 2.0 and is 2.4']
+    """
+    for name in {**before, **now}:
+        if before.get(name) == now.get(name):
+            continue
+        if name.startswith(SAMPLES):
+            raise InputError(
+                f"the {name} are not those that the run was begun with; give back the same data, "
+                "or begin a new run"
+            )
+        yield f"{name} was {before.get(name)} and is {now.get(name)}"
+
+
+def _digest(data: AnyDataset) -> str:
+    """What tells samples from others: all numbers in memory; of a file its size and its time."""
+    digest = sha256(repr((data.input_names, data.target_names, data.classes)).encode())
+    if isinstance(data, Dataset):
+        for array in (data.inputs, data.outcomes):
+            digest.update(repr((array.shape, array.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+    else:
+        about = Path(data.source).stat()
+        digest.update(repr((about.st_size, about.st_mtime_ns, data.part)).encode())
+    return digest.hexdigest()
+
+
+def _own_version() -> str | None:
+    try:
+        return version("backprop-workbench")
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,222 @@
+"""Experiments: all that decides a training, as a TOML file says it.
+
+    network = "64-32:relu-10:softmax"
+    epochs = 20
+    learning_rate = 3e-3
+
+    [data]
+    train = "examples/data/digits.csv"
+    target = ["label"]
+
+    [schedule]
+    kind = "cosine"
+
+What is left out has its default. Paths are relative to the current directory, as on the command
+line. A run keeps its experiment with everything filled in, so that it can be repeated.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from workbench.core.schedules import Schedule
+from workbench.core.settings import Settings
+from workbench.derivation.steps import Strategy
+from workbench.errors import InputError, close_matches
+
+LONGEST = 2**20
+"""The most bytes of an experiment's file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFiles:
+    """Where the samples come from.
+
+    Attributes
+    ----------
+    train, validation, test : files; shares of the first are held out where there are none.
+    target : the columns to predict; the last if there are none.
+    header : whether the first row holds names; None finds out.
+    missing : what is done about missing values: "refuse", "mean" or "drop".
+    decimal : the mark before the fraction of a number.
+    cache : the folder for what large text is converted to; beside the file if None.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    target: tuple[str, ...] = ()
+    header: bool | None = None
+    missing: str = "refuse"
+    decimal: str = "."
+    cache: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A model, its data and the settings of its training.
+
+    Attributes
+    ----------
+    network : as text, 64-32:relu-10:softmax.
+    activation : of the layers that name none.
+    loss : its name; None takes the usual one.
+    plugins : files of plugins.
+    settings : as they are written, with the name of a strategy; see `Settings`.
+    """
+
+    network: str
+    activation: str = "sigmoid"
+    loss: str | None = None
+    plugins: tuple[str, ...] = ()
+    data: DataFiles
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def make_settings(self, strategy: Callable[[str], Strategy]) -> Settings:
+        """Check the settings.
+
+        Parameters
+        ----------
+        strategy : gives the strategy of a name.
+
+        >>> from workbench.derivation.steps import ELEMENTWISE
+        >>> experiment = Experiment(network="2-1", data=DataFiles(train="d.csv"))
+        >>> experiment.make_settings(lambda name: ELEMENTWISE).epochs
+        50
+        """
+        given = dict(self.settings)
+        if "schedule" in given:
+            given["schedule"] = Schedule.from_values(given["schedule"])
+        if "strategy" in given:
+            given["strategy"] = strategy(given["strategy"])
+        return Settings(**given)
+
+    def to_values(self) -> dict[str, Any]:
+        """Return all of it in the types of TOML; what is None is left out.
+
+        >>> Experiment(network="2-1", data=DataFiles(train="d.csv")).to_values()["data"]
+        {'train': 'd.csv', 'target': [], 'missing': 'refuse', 'decimal': '.'}
+        """
+        values = {
+            name: getattr(self, name) for name in ("network", "activation", "loss", "plugins")
+        }
+        tables = {"schedule", "class_weights"}
+        settings = sorted(self.settings.items(), key=lambda item: item[0] in tables)
+        return _plain({**values, **dict(settings), "data": vars(self.data)})
+
+    def to_toml(self) -> str:
+        """Write it."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_values())
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], where: str) -> Experiment:
+        """Rebuild it from what `to_values` gave, or a person wrote.
+
+        Parameters
+        ----------
+        where : what messages call the place of the values.
+
+        Raises
+        ------
+        InputError
+            If a name is not known, missing or has a value of another type.
+
+        >>> values = {"network": "2-1", "epoch": 5, "data": {"train": "d.csv"}}
+        >>> Experiment.from_values(values, "a.toml")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        workbench.errors.InputError: a.toml: unknown setting 'epoch'; did you mean epochs ...
+        """
+        own, of_data = get_type_hints(cls), get_type_hints(DataFiles)
+        del own["data"], own["settings"]
+        settings = {**get_type_hints(Settings), "strategy": str, "schedule": dict[str, Any]}
+        data = _checked(values, {"data": dict[str, Any]}, ("data",), where, known=settings | own)
+        files = _checked(data["data"], of_data, ("train",), f"{where}: [data]")
+        given = _checked(values, {**own, **settings}, ("network",), where, known={"data": dict})
+        return cls(
+            data=DataFiles(**files),
+            settings={name: given[name] for name in given if name in settings},
+            **{name: given[name] for name in given if name in own},
+        )
+
+
+def read_experiment(path: str | Path) -> dict[str, Any]:
+    """Read what a TOML file says of an experiment.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is no TOML.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise InputError(f"{path}: longer than {LONGEST:,} bytes; expected an experiment")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no TOML: {error}") from None
+
+
+def _checked(
+    values: Mapping[str, Any],
+    types: Mapping[str, Any],
+    required: tuple[str, ...],
+    where: str,
+    known: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The values of these names, each of its type; others must be known elsewhere."""
+    for name in required:
+        if name not in values:
+            raise InputError(f"{where}: there is no {name!r}; expected {name} = ...")
+    found = {}
+    for name, value in values.items():
+        if name in types:
+            found[name] = _typed(value, types[name], f"{where}: {name}")
+        elif name not in known:
+            hint = close_matches(name, [*types, *known])
+            raise InputError(f"{where}: unknown setting {name!r}; {hint}")
+    return found
+
+
+def _typed(value: Any, hint: Any, what: str) -> Any:
+    """A value of the type of a field."""
+    for kind in get_args(hint) if isinstance(hint, UnionType) else (hint,):
+        origin = get_origin(kind) or kind
+        if origin is float and type(value) is int:
+            return float(value)
+        if origin is tuple and isinstance(value, list | tuple):
+            if all(isinstance(item, str) for item in value):
+                return tuple(value)
+        elif isinstance(origin, type) and type(value) is (dict if origin is Mapping else origin):
+            return value
+    wanted = str(getattr(hint, "__name__", hint)).replace(" | None", "")
+    raise InputError(f"{what} = {value!r}; expected {_WORDS.get(wanted, wanted)}")
+
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text in quotes",
+    "bool": "true or false",
+    "tuple[str, ...]": 'a list of texts, such as ["label"]',
+    "dict": "a table",
+    "dict[str, typing.Any]": "a table",
+}
+"""What is expected for a type, in words."""
+
+
+def _plain(value: Any) -> Any:
+    """A value in the types of TOML, without what is None."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items() if item is not None}
+    return list(value) if isinstance(value, tuple) else value

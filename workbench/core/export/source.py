@@ -1,0 +1,117 @@
+"""What the formats that are Python source share: the forward pass as code, and numbers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.core.emit.code import WIDTH, bracketed
+from workbench.core.emit.languages import Arrays
+from workbench.core.emit.lowered import Lowered, docstring
+from workbench.core.emit.names import Names
+from workbench.core.export.forward import Trained
+
+MOST_EMBEDDED = 10_000
+"""The numbers that a source holds in itself; more stand in a file beside it."""
+
+
+class ForwardCode(Lowered):
+    """The preparation and the forward pass of a network in a language.
+
+    Attributes
+    ----------
+    given : the variable of the inputs, a sample a column.
+    """
+
+    def __init__(self, trained: Trained, language: Arrays, taken: tuple[str, ...]) -> None:
+        names = Names(*taken)
+        tasks = (*trained.preparing, *trained.layers)
+        symbols = [
+            *trained.parameters_of(trained.layers),
+            *trained.parameters_of(trained.preparing),
+        ]
+        arguments = {symbol: names.new(symbol.symbol.name) for symbol in symbols}
+        arguments[trained.given] = self.given = names.new(trained.given.symbol.name)
+        super().__init__(arguments, tasks, trained.network.sizes, language, names, indent=4)
+        self._trained = trained
+        self._prepared = len([line for line in self.lines if line.task in trained.preparing])
+
+    def body_lines(self, indent: int, cast: str) -> list[str]:
+        """All lines; `cast` turns the prepared inputs into the type of the network."""
+        preparing, layers = self.lines[: self._prepared], self.lines[self._prepared :]
+        return [
+            *self.size_lines(self.lines, indent),
+            *self.body(preparing, indent),
+            *(f"{' ' * indent}{line.name} = {line.name}{cast}" for line in preparing[-1:]),
+            *self.body(layers, indent),
+        ]
+
+    @property
+    def like(self) -> str:
+        """The variable of a parameter, whose type the network's numbers have."""
+        return next(iter(self.arguments.values()))
+
+    @property
+    def output(self) -> str:
+        """The variable of the outputs, a sample a column."""
+        return self.name_of(self._trained.layers[-1].equation.left)
+
+    @property
+    def arrays(self) -> Mapping[str, str]:
+        """For each of the trained arrays, its variable."""
+        return {s.symbol.name: v for s, v in self.arguments.items() if v != self.given}
+
+
+def predict_docstring(trained: Trained, indent: int) -> list[str]:
+    """What the function of a source gives for what."""
+    first, last = trained.network.widths[0], trained.network.widths[-1]
+    what = f"The outputs (samples, {last}) for inputs (samples, {first}) as they are in the data."
+    gaps = "A missing input is NaN, for which alone X ≥ X does not hold."
+    return docstring(what, [[gaps]] if trained.preparation.fill is not None else [], indent)
+
+
+def names_of_columns(trained: Trained) -> list[str]:
+    """Lines that define the names of inputs, targets and classes."""
+    lines = []
+    for name, value in trained.description.items():
+        if not isinstance(value, str):
+            lines += bracketed(f"{name.upper()} = [", map(repr, value), "]", 0)
+    return lines
+
+
+def number_lines(array: NDArray[Any], indent: int) -> list[str]:
+    """A vector or a matrix as lines of Python that give back its very bits.
+
+    >>> number_lines(np.array([[0.5, 1.0], [2.0, 3.0]]), 0)
+    ['[', '    [0.5, 1.0],', '    [2.0, 3.0],', '],']
+    """
+    texts = _exact_texts(array)
+    rows = [f"{', '.join(texts)},"] if array.ndim == 1 else [f"[{', '.join(t)}]," for t in texts]
+    margin = " " * indent
+    inner = (line for row in rows for line in _wrapped(row, indent + 4))
+    return [f"{margin}[", *inner, f"{margin}],"]
+
+
+def _wrapped(row: str, indent: int) -> list[str]:
+    margin = " " * indent
+    deeper = margin + " " * row.startswith("[")
+    return wrap(
+        row,
+        WIDTH,
+        initial_indent=margin,
+        subsequent_indent=deeper,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _exact_texts(array: NDArray[Any]) -> list[Any]:
+    """Every number in digits that give back its very bits, nested as the array is."""
+    if array.ndim > 1:
+        return [_exact_texts(row) for row in array]
+    write = "{:.9g}".format if array.dtype == np.float32 else repr
+    return [write(value) for value in array.tolist()]

@@ -1,0 +1,168 @@
+"""Parameters from files: `.npz` and `.safetensors`, without pickle and in bounded memory.
+
+What a file says of its arrays is held against what is expected before any of them is read, so that
+no more is read than the parameters take, one array at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from workbench.core.data.arrays import ARCHIVE_ERRORS, read_header
+from workbench.core.parameters import Parameters
+from workbench.errors import InputError
+
+Array = NDArray[Any]
+
+PREFIX = "parameters/"
+"""What the names of parameters begin with in a checkpoint, which holds other arrays too."""
+
+FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16"}
+"""The types of numbers that are read, by their names in the safetensors format."""
+
+_OF_A_LAYER = re.compile(r"[Wb]([0-9]+)")
+
+
+@dataclass(frozen=True)
+class _Member:
+    """An array in a file, not yet read."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], Array]
+
+
+Members = Mapping[str, _Member]
+
+
+def load_parameters(
+    path: str | Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: DTypeLike = np.float64,
+    *,
+    of: str,
+    turned: Collection[str] = (),
+) -> Parameters:
+    """Read parameters by name from a `.npz` or `.safetensors` file, which may be a checkpoint.
+
+    Parameters
+    ----------
+    shapes : of all parameters that the file must hold, and no others.
+    of : what they are the parameters of, for messages.
+    turned : the matrices that shall lie column by column.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is broken, or holds other arrays or other than finite numbers.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "start.npz")
+    >>> np.savez(path, W1=np.ones((1, 2)), b1=np.zeros(1))
+    >>> load_parameters(path, {"W1": (1, 2), "b1": (1,)}, of="2-1").vector
+    array([1., 1., 0.])
+    >>> load_parameters(path, {"W1": (1, 3), "b1": (1,)}, of="3-1")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    workbench.errors.InputError: ... of 3-1: layer 1 differs: W1 has (1, 2), expected (1, 3); ...
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise InputError(
+            f"{path}: expected a file of parameters that ends in {' or '.join(FORMATS)}"
+        )
+    if not path.is_file():
+        raise InputError(f"no such file: {str(path)!r}; expected a file of parameters")
+    parameters = Parameters(shapes, dtype, turned)
+    try:
+        with FORMATS[path.suffix](path) as members:
+            _require_same(members, parameters, path, of)
+            for name, view in parameters.items():
+                view[...] = array = members[name].read()
+                if not np.isfinite(array).all():
+                    raise InputError(f"{path}: {name} holds more than finite numbers")
+    except ARCHIVE_ERRORS as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
+        problem = f"cannot be read: {reason}" if reason else f"is no intact {path.suffix} file"
+        raise InputError(f"{path} {problem}; write it again") from None
+    return parameters
+
+
+def _require_same(members: Members, parameters: Parameters, path: Path, of: str) -> None:
+    """Refuse a file of other parameters, by the first that differs."""
+    for name in dict.fromkeys([*parameters, *members]):
+        if name not in members:
+            difference = f"the file has no {name}"
+        elif name not in parameters:
+            difference = f"there is no {name} but in the file"
+        elif members[name].shape != parameters[name].shape:
+            difference = f"{name} has {members[name].shape}, expected {parameters[name].shape}"
+        elif members[name].dtype not in FLOATS.values():
+            difference = (
+                f"{name} is of {members[name].dtype}, expected {', '.join(FLOATS.values())}"
+            )
+        else:
+            continue
+        layer = _OF_A_LAYER.fullmatch(name)
+        place = f"layer {layer[1]}" if layer else name
+        raise InputError(
+            f"{path} does not hold the parameters of {of}: {place} differs: {difference}; use a "
+            "file that was made for it"
+        )
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[Members]:
+    with zipfile.ZipFile(path) as archive:
+        members = {}
+        for entry in archive.infolist():
+            with archive.open(entry) as stream:
+                shape, _, dtype = read_header(stream, f"{path}: {entry.filename}")
+            read = partial(_read_entry, archive, entry)
+            members[entry.filename.removesuffix(".npy")] = _Member(shape, dtype.name, read)
+        yield members
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
+    with archive.open(entry) as stream:
+        shape, fortran_order, dtype = read_header(stream, entry.filename)
+        values = stream.read(dtype.itemsize * math.prod(shape))
+        if stream.read(1):
+            raise ValueError("more values than the shape has")
+    return np.ndarray(shape, dtype, values, order="F" if fortran_order else "C")
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Members]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names, members = file.keys(), {}
+            for name in names:
+                part = file.get_slice(name)
+                dtype = FLOATS.get(part.get_dtype(), part.get_dtype())
+                read = partial(file.get_tensor, name)
+                members[name] = _Member(tuple(part.get_shape()), dtype, read)
+            chosen = {n.removeprefix(PREFIX): m for n, m in members.items() if n.startswith(PREFIX)}
+            yield chosen or members
+    except SafetensorError:
+        raise ValueError("not in the safetensors format") from None
+
+
+FORMATS: Mapping[str, Callable[[Path], AbstractContextManager[Members]]] = {
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+}
+"""What reads each kind of file, by its ending."""

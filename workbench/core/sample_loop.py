@@ -1,0 +1,90 @@
+"""A program of one sample, run over the samples of a batch: for equations without a batch form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.core.trainable import Trainable
+
+Array = NDArray[Any]
+
+
+class SampleLoop:
+    """Loss, gradients and outputs of a batch from those of its samples, in buffers made once.
+
+    Parameters
+    ----------
+    model : equations of one sample.
+    step : gives the loss of one sample from its inputs and targets, and fills `gradients`.
+    forward : gives the loss alone.
+    predict : gives the output of one sample from its inputs, of the shape of `model.output`.
+    gradients : (parameters,), of one sample after `step`, of the batch after `SampleLoop.step`.
+    batch_size : the number of samples.
+
+    Attributes
+    ----------
+    outputs : (samples, outputs), the outputs of the latest `predict`.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        *,
+        step: Callable[..., float],
+        forward: Callable[..., float],
+        predict: Callable[..., Array | float],
+        gradients: Array,
+        batch_size: int,
+    ) -> None:
+        self.model = model
+        self.gradients = gradients
+        width = model.outputs if model.output is not None else 0
+        self.outputs = np.empty((batch_size, width), gradients.dtype)
+        self._step, self._forward, self._predict = step, forward, predict
+        self._total = np.empty_like(gradients)
+        self._equal = np.full(batch_size, 1 / batch_size)
+
+    def step(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
+        """Forward and backward pass of one batch.
+
+        Parameters
+        ----------
+        inputs, targets : (samples, columns).
+        weights : (samples,), what each sample counts; 1/samples if not given.
+
+        Returns
+        -------
+        The loss of the batch; `gradients` then hold its gradient.
+        """
+        loss, total, gradients = 0.0, self._total, self.gradients
+        total.fill(0)
+        weights = self._equal if weights is None else weights
+        samples = zip(weights.tolist(), self._samples(inputs, targets), strict=True)
+        for weight, sample in samples:
+            loss += weight * float(self._step(*sample))
+            np.multiply(gradients, weight, gradients)
+            np.add(total, gradients, total)
+        np.copyto(gradients, total)
+        return loss
+
+    def forward(self, inputs: Array, targets: Array) -> float:
+        """The mean loss of the samples."""
+        losses = (float(self._forward(*sample)) for sample in self._samples(inputs, targets))
+        return sum(losses) / len(inputs)
+
+    def predict(self, inputs: Array) -> Array:
+        """The outputs of the samples (samples, outputs), each row by row of the matrix it is."""
+        for place, sample in zip(self.outputs, self._samples(inputs), strict=True):
+            place[...] = np.reshape(self._predict(*sample), -1)
+        return self.outputs
+
+    def _samples(self, inputs: Array, targets: Array | None = None) -> Iterator[tuple[Array, ...]]:
+        """What the program of one sample takes, for each of them."""
+        views = [part.of(inputs) for part in self.model.inputs]
+        if targets is not None:
+            views += [part.of(targets) for part in self.model.targets]
+        return zip(*views, strict=True)

@@ -1,0 +1,249 @@
+"""What training needs to know of a model: a network's or that of any equations with a scalar loss.
+
+A file of equations says what one sample is worth; its batch form (`workbench.derivation.batching`)
+is what a program computes. Equations with a size B are for a batch as they stand. What has no batch
+form, such as attention, is computed sample by sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import prod
+from types import MappingProxyType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from workbench.calculus.algebra import spread
+from workbench.calculus.expressions import (
+    Expression,
+    Kind,
+    number,
+    symbols_of,
+)
+from workbench.calculus.rewriting import substitute
+from workbench.core.columns import Columns, sample_shape
+from workbench.derivation.batching import BatchFormError, batched, is_batch, weights_of
+from workbench.derivation.naming import with_named_parts
+from workbench.derivation.network import BATCH, Network
+from workbench.derivation.system import Equation, System
+from workbench.errors import InputError, close_matches
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one symbol takes of a sample's row of inputs, or of targets.
+
+    Attributes
+    ----------
+    shape : that of one sample: (n,), () of a number, (d, n) of a matrix.
+    columns : where its entries stand in the row, one after another.
+    """
+
+    symbol: Expression
+    shape: tuple[int, ...]
+    columns: slice
+
+    def of(self, rows: Array) -> Array:
+        """A view of the part of many rows, (samples, *shape).
+
+        >>> import numpy as np
+        >>> part = Part(number(0), (2,), slice(1, 3))
+        >>> part.of(np.arange(8).reshape(2, 4))
+        array([[1, 2],
+               [5, 6]])
+        """
+        return rows[:, self.columns].reshape(len(rows), *self.shape)
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """Equations with a loss, and how a table's columns go into them.
+
+    Attributes
+    ----------
+    system : that of a batch; that of one sample if `is_batch` is false. Its sizes are known.
+    inputs, targets : what each symbol takes of a row, in the order of declaration.
+    input_columns : the names of the table's columns in the order in which the inputs take them;
+        empty for the table's own order.
+    parameters : the shapes of the arrays that training changes.
+    output : what is predicted, the last symbol before the loss that no target goes into.
+    weights : the weights of the samples (B×1) in a weighted loss.
+    reduction : how the loss takes the samples of a batch together, "mean" or "sum".
+    text : the network or the equations, as they were written.
+    """
+
+    system: System
+    inputs: tuple[Part, ...]
+    targets: tuple[Part, ...]
+    input_columns: tuple[str, ...]
+    parameters: Mapping[str, tuple[int, ...]]
+    output: Expression | None
+    weights: Expression | None
+    reduction: str
+    text: str
+    is_batch: bool = True
+
+    @property
+    def prediction(self) -> Expression:
+        """The output.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if self.output is None:
+            raise InputError(
+                "there is nothing to predict: every equation that depends on an input depends on "
+                "a target; give the prediction an equation of its own, such as p = W x"
+            )
+        return self.output
+
+    @property
+    def outputs(self) -> int:
+        """The number of entries of one sample's prediction."""
+        return prod(sample_shape(self.prediction, self.system.sizes))
+
+
+def trainable_network(network: Network, *, weighted: bool = False) -> Trainable:
+    """A network, as training sees it.
+
+    >>> from workbench.plugins.build import build_network
+    >>> from workbench.plugins.registry import load_registry
+    >>> found = trainable_network(build_network("4-3-2", registry=load_registry()))
+    >>> found.parameters["W1"], found.inputs[0].shape, found.outputs
+    ((3, 4), (4,), 2)
+    """
+    reduction = network.loss.reduction
+    system = batched(network.system(), reduction=reduction, weighted=weighted)
+    return _trainable(system, (), reduction, str(network), weighted=weighted)
+
+
+def trainable_equations(
+    system: System,
+    text: str,
+    *,
+    columns: Sequence[str],
+    targets: int,
+    chosen: Mapping[str, Sequence[str]] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    values: Mapping[str, Fraction] | None = None,
+    weighted: bool = False,
+) -> Trainable:
+    """Equations, as training sees them, with a table's columns for their inputs and targets.
+
+    Parameters
+    ----------
+    system, text : the equations of one sample, or of a batch if a size is called B, and as they
+        were written.
+    columns : the names of the table's columns besides the targets.
+    targets : the number of columns of targets, after classes have become one column each.
+    chosen : the columns of inputs by name; the other inputs take the columns that are left, in
+        order.
+    sizes : of dimensions by name, where the table leaves them open.
+    values : of inputs and targets that are the same for every sample; a vector has the value in
+        every entry.
+    weighted : whether the samples have weights.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, columns and sizes do not fit, or a size stays open; the message says
+        which option settles it.
+
+    >>> from workbench.api import equations
+    >>> source = "target y : 1; parameter w : n; p = w' x; L = (p - y)^2 + c w' w"
+    >>> names, values = ["height", "weight"], {"c": Fraction(1, 10)}
+    >>> system = equations(source)
+    >>> found = trainable_equations(system, source, columns=names, targets=1, values=values)
+    >>> found.parameters["w"], found.inputs[0].columns
+    ((2,), slice(0, 2, None))
+    """
+    system = _with_values(system, values or {})
+    if _output(system) is None:
+        system = with_named_parts(system)
+    table = Columns(system, tuple(columns), targets, dict(chosen or {}))
+    system = replace(system, sizes=table.solved(sizes or {}))
+    ordered = table.ordered(system.sizes)
+    if is_batch(system):
+        if weighted:
+            raise InputError(
+                f"weights of samples need the equations of one sample; these are for a batch of "
+                f"{BATCH!r}"
+            )
+        return _trainable(system, ordered, "mean", text)
+    try:
+        batch = batched(system, weighted=weighted)
+    except BatchFormError:
+        return _trainable(system, ordered, "mean", text, is_batch=False)
+    return _trainable(batch, ordered, "mean", text, weighted=weighted)
+
+
+def _trainable(
+    system: System,
+    input_columns: tuple[str, ...],
+    reduction: str,
+    text: str,
+    *,
+    weighted: bool = False,
+    is_batch: bool = True,
+) -> Trainable:
+    weights = weights_of(system) if weighted else None
+    targets = [target for target in system.of_kind(Kind.TARGET) if target is not weights]
+    shapes = {p.symbol.name: sample_shape(p, system.sizes) for p in system.parameters}
+    return Trainable(
+        system,
+        _parts(system.of_kind(Kind.INPUT), system.sizes),
+        _parts(targets, system.sizes),
+        input_columns,
+        MappingProxyType(shapes),
+        _output(system),
+        weights,
+        reduction,
+        text,
+        is_batch,
+    )
+
+
+def _parts(symbols: Iterable[Expression], sizes: Mapping[str, int]) -> tuple[Part, ...]:
+    """The parts of a row that symbols take one after another."""
+    parts, start = [], 0
+    for given in symbols:
+        shape = sample_shape(given, sizes)
+        parts.append(Part(given, shape, slice(start, start + prod(shape))))
+        start += prod(shape)
+    return tuple(parts)
+
+
+def _output(system: System) -> Expression | None:
+    """The last symbol before the loss that depends on an input and on no target."""
+    after_input = set(system.of_kind(Kind.INPUT))
+    after_target = set(system.of_kind(Kind.TARGET))
+    output = None
+    for equation in system.equations[:-1]:
+        used = set(symbols_of(equation.right))
+        for reached in (after_input, after_target):
+            if not reached.isdisjoint(used):
+                reached.add(equation.left)
+        if equation.left in after_input and equation.left not in after_target:
+            output = equation.left
+    return output
+
+
+def _with_values(system: System, values: Mapping[str, Fraction]) -> System:
+    """The system with numbers for what is the same for every sample."""
+    given = {s.symbol.name: s for s in system.of_kind(Kind.INPUT, Kind.TARGET)}
+    for name in values:
+        if name not in given:
+            raise InputError(
+                f"a value is given for {name!r}, which is no input; {close_matches(name, given)}"
+            )
+    put_in = {given[name]: spread(number(v), given[name].shape) for name, v in values.items()}
+    equations = (Equation(e.left, substitute(e.right, put_in)) for e in system.equations)
+    listed = tuple(s for s in system.listed if s not in put_in)
+    return replace(system, equations=tuple(equations), listed=listed)
