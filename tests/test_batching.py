@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batch_systems import (
+from numpy.typing import NDArray
+
+import workbench as wb
+from tests.batch_systems import (
     DECLARED,
     RULES,
     Drawing,
@@ -18,9 +21,6 @@ from batch_systems import (
     joined,
     shape_of,
 )
-from numpy.typing import NDArray
-
-import workbench as wb
 from workbench.calculus.expressions import Expression, Kind
 from workbench.derivation.batching import BatchFormError, batched, weights_of
 from workbench.derivation.differentiate import derive

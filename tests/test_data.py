@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,14 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     give_standard_input(monkeypatch, b"x,y\n1\n")
     with pytest.raises(InputError, match=r"^standard input:2: 1 cell, expected 2"):
         load("-")
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with ThreadPoolExecutor() as threads:
+        threads.submit(path.write_text, "x,y\n1,2\n")
+        assert load(path).targets.tolist() == [[2]]
 
 
 def give_standard_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:

@@ -284,6 +284,31 @@ def test_faults_of_stored_arrays(
             read(tmp_path / "data.npy", **options)
 
 
+@in_tmp_path
+@given(
+    name=st.sampled_from(["data.npy", "data.npz"]),
+    place=st.floats(0, 1),
+    byte=st.binary(min_size=1, max_size=1),
+)
+def test_damaged_files_end_in_data_or_in_a_message(
+    name: str, place: float, byte: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if name.endswith("y"):
+        np.save(path, table(9))
+    else:
+        np.savez(path, X=table(9), y=np.arange(9))
+    content = path.read_bytes()
+    cut = int(place * len(content))
+    for damaged in (content[:cut], content[:cut] + byte + content[cut + 1 :]):
+        path.write_bytes(damaged)
+        try:
+            for chunk in open_dataset(path, memory=-1).chunks():
+                assert np.isfinite(chunk.inputs).all()
+        except InputError as error:
+            assert str(error)
+
+
 def test_a_file_that_changes_in_use_is_refused(tmp_path: Path) -> None:
     _, data = both(tmp_path, table(30))
     source = source_of(data)

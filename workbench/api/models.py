@@ -19,7 +19,8 @@ from workbench.core.inference import ForwardPass
 from workbench.core.parameters import Parameters, parameter_shapes
 from workbench.core.program import Program, compile_network
 from workbench.core.runs import load_run
-from workbench.core.training import Settings, Training
+from workbench.core.settings import Settings
+from workbench.core.training import Training
 from workbench.core.training import train as start_training
 from workbench.derivation.network import Network
 from workbench.plugins.build import build_network, build_strategy

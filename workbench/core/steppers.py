@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from workbench.core.optimizers import Optimizer
 from workbench.core.parameters import Parameters
 from workbench.core.program.buffers import assign_buffers
-from workbench.core.program.loops import numpy_loop, python_loop
+from workbench.core.program.loops import numpy_loop
+from workbench.core.program.number_loops import python_loop
 from workbench.core.program.source import Lowered, lower
 from workbench.core.vector_update import CHUNK
 from workbench.derivation.network import BATCH
@@ -37,36 +38,52 @@ Scalars = Mapping[str, "Array | float"]
 
 @dataclass(frozen=True)
 class Batches:
-    """Views of consecutive batches of one size, a sample a row.
+    """Consecutive batches of one size, a sample a row.
 
     Attributes
     ----------
-    data : of each batch the inputs in order, then the targets.
-    outputs : (samples, outputs), the place for what the network answers, if that is wanted.
+    samples : the inputs in order, then the targets, of all batches.
+    starts : the first sample of each batch.
+    outputs : (batches · size, outputs), the place for what the network answers, if it is wanted.
     """
 
-    data: Sequence[tuple[Array, ...]]
+    samples: tuple[Array, ...]
+    starts: NDArray[np.int64]
+    size: int
     outputs: Array | None = None
 
     def __len__(self) -> int:
         """Count the batches."""
-        return len(self.data)
+        return len(self.starts)
 
     def __getitem__(self, part: slice) -> Batches:
         """Some of the batches."""
         start, stop, _ = part.indices(len(self))
-        found = Batches(self.data[part], self._places(start, stop))
-        found.__dict__["arrays"] = self.arrays[part]
+        places = None
+        if self.outputs is not None:
+            places = self.outputs[start * self.size : stop * self.size]
+        found = Batches(self.samples, self.starts[part], self.size, places)
+        found.__dict__.update(data=self.data[part], arrays=self.arrays[part])
         return found
 
     @cached_property
+    def data(self) -> list[tuple[Array, ...]]:
+        """Views of the samples of each batch; the same for a batch that comes again."""
+        views: dict[int, tuple[Array, ...]] = {}
+        for start in self.starts.tolist():
+            if start not in views:
+                views[start] = tuple(part[start : start + self.size] for part in self.samples)
+        return [views[start] for start in self.starts.tolist()]
+
+    @cached_property
     def arrays(self) -> list[tuple[Array, ...]]:
-        """The arrays of each batch, the place for its outputs last."""
-        places = (self._places(place, place + 1) for place in range(len(self)))
-        return [
-            data if place is None else (*data, place)
-            for data, place in zip(self.data, places, strict=True)
-        ]
+        """The views of each batch, the place for its outputs last."""
+        if self.outputs is None:
+            return self.data
+        size = self.size
+        ends = range(size, len(self.outputs) + size, size)
+        places = [self.outputs[end - size : end] for end in ends]
+        return [(*data, place) for data, place in zip(self.data, places, strict=True)]
 
     @cached_property
     def numbers(self) -> list[tuple[list[float], ...]]:
@@ -78,12 +95,6 @@ class Batches:
             numbers.append(numbers[-1] if again else tuple(p.ravel().tolist() for p in data))
             last = data
         return numbers
-
-    def _places(self, start: int, stop: int) -> Array | None:
-        if self.outputs is None:
-            return None
-        size = len(self.outputs) // len(self)
-        return self.outputs[start * size : stop * size]
 
 
 @dataclass

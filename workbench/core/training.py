@@ -296,7 +296,7 @@ class Training:
 
     def _make_steps(self, stepper: Stepper, batches: Batches, targets: Array) -> None:
         """Make a step with each batch, and pause now and then."""
-        start, size = 0, len(targets) // len(batches)
+        start, size = 0, batches.size
         while start < len(batches):
             part = batches[start : start + self._steps_a_span]
             steps = self._run(stepper, part)
@@ -411,12 +411,14 @@ class Training:
         copies = max(1, min(MOST_EPOCHS_AT_ONCE, REPEATED // samples.targets.nbytes))
         shape = (copies * len(samples.targets), samples.targets.shape[1])
         outputs = np.empty(shape, samples.targets.dtype) if self._has_classes else None
-        batches = Batches([_arrays(samples)] * copies, outputs)
-        return self._stepper(len(samples.inputs)), batches, samples.targets
+        size = len(samples.inputs)
+        batches = Batches(_arrays(samples), np.zeros(copies, np.int64), size, outputs)
+        return self._stepper(size), batches, samples.targets
 
     def _batches(self, samples: Samples, size: int) -> Batches:
         outputs = np.empty_like(samples.targets) if self._has_classes else None
-        return Batches([_arrays(batch) for batch in samples.batches(size)], outputs)
+        starts = np.arange(0, len(samples.inputs), size)
+        return Batches(_arrays(samples), starts, size, outputs)
 
     def _stepper(self, size: int) -> Stepper:
         if size not in self._steppers:

@@ -104,12 +104,14 @@ def open_stream(source: str, progress: Progress | None = None) -> Iterator[Reada
         raise InputError(f"cannot read {name!r}: {reason}; expected {FORMATS}") from None
 
 
+def is_file(source: str) -> bool:
+    """Tell whether a source can be read more than once, as a pipe cannot."""
+    return source != "-" and os.path.isfile(source)
+
+
 def file_size(source: str) -> int:
-    """Return the bytes of a file on the disk; 0 for standard input and what does not exist."""
-    try:
-        return 0 if source == "-" else os.stat(source).st_size
-    except OSError:
-        return 0
+    """Return the bytes of a file on the disk; 0 for what is no file."""
+    return os.path.getsize(source) if is_file(source) else 0
 
 
 class _Watched:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -49,9 +48,7 @@ def split(
         If the shares are no shares, or leave a part without a sample.
     """
     _require_shares(validation, test)
-    divide: Callable[..., Parts[Any]]
-    divide = _split_stored if isinstance(dataset, StoredDataset) else _split_in_memory
-    parts = divide(dataset, validation, test, seed, stratify=stratify)
+    parts = _divide(dataset, validation, test, seed, stratify=stratify)
     needed = (1, validation, test)
     if any(share > 0 and not len(part) for share, part in zip(needed, parts, strict=True)):
         also, tested = "", ""
@@ -76,6 +73,14 @@ def _require_shares(validation: float, test: float) -> None:
             f"shares of {validation:g} for validation and {test:g} for the test leave nothing to "
             "train; expected a sum below 1"
         )
+
+
+def _divide(
+    dataset: AnyDataset, validation: float, test: float, seed: int, *, stratify: bool
+) -> Parts[Any]:
+    if isinstance(dataset, StoredDataset):
+        return _split_stored(dataset, validation, test, seed, stratify=stratify)
+    return _split_in_memory(dataset, validation, test, seed, stratify=stratify)
 
 
 def _split_in_memory(

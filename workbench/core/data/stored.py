@@ -1,7 +1,8 @@
 """Arrays that stay in their file and are read some rows at a time.
 
 They are read, not mapped into memory: what has been read takes no memory any longer, a file that
-shrinks ends in a message and not in a signal, and a stretch of consecutive rows comes as fast.
+shrinks ends in a message and not in a signal, and a stretch of consecutive rows comes as fast. The
+checksums of archives are not looked at, since that takes reading all of it first.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from workbench.core.data.files import FORMATS, format_ending
 from workbench.core.data.table import Matrix, choose_targets, column_names
 from workbench.errors import InputError
 
-STRETCH = 2**18
+STRETCH = 2**19
 """About how many bytes of consecutive rows are read at a time: they are to stay in the cache."""
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")

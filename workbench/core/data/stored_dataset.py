@@ -79,8 +79,8 @@ class StoredDataset:
         chunk = Chunk(inputs, self.find_classes(outcomes))
         if self.marks is None:
             return chunk
-        mine = self._mine(number * self.columns.rows_at_once)
-        return chunk if mine.all() else Chunk(inputs[mine], chunk.outcomes[mine])
+        rows = np.flatnonzero(self._mine(number * self.columns.rows_at_once))
+        return Chunk(inputs.take(rows, axis=0), chunk.outcomes.take(rows, axis=0))
 
     def find_classes(self, outcomes: Matrix) -> NDArray[Any]:
         """Return the place of each row's class; numbers as they are."""
@@ -106,12 +106,12 @@ def filled_chunks(dataset: AnyDataset) -> Iterator[Chunk]:
 
 def distinct_values(dataset: AnyDataset, most: int) -> Matrix | None:
     """Return the values of all targets in order; None if there are more than `most`."""
-    values = np.empty(0)
+    values: set[float] = set()
     for chunk in dataset.chunks():
-        values = np.union1d(values, chunk.outcomes)
+        values.update(chunk.outcomes.ravel().tolist())
         if len(values) > most:
             return None
-    return values
+    return np.array(sorted(values))
 
 
 def find_gaps(dataset: StoredDataset) -> Marks:

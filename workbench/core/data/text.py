@@ -28,6 +28,7 @@ from workbench.core.data.files import (
     display_name,
     file_size,
     format_ending,
+    is_file,
     open_stream,
     read_bytes,
 )
@@ -206,11 +207,11 @@ def open_text(source: str, reading: Reading, *, with_targets: bool = True) -> Te
 
 
 def _opener(source: str) -> Lines:
-    """Return what reads a source from its beginning; standard input is kept for that."""
-    kept = read_bytes(source) if source == "-" else b""
+    """Return what reads a source from its beginning; what comes only once is kept for that."""
+    kept = None if is_file(source) else read_bytes(source)
 
     def lines(progress: Progress | None) -> Iterator[str]:
-        if source == "-":
+        if kept is not None:
             yield from read_lines(io.BytesIO(kept), display_name(source))
             return
         with open_stream(source, progress) as stream:

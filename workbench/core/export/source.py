@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from textwrap import wrap
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.emit.code import WIDTH, bracketed
+from workbench.core.emit.code import WIDTH
 from workbench.core.emit.languages import Arrays
 from workbench.core.emit.lowered import Lowered, docstring
 from workbench.core.emit.names import Names
@@ -79,7 +78,7 @@ def names_of_columns(trained: Trained) -> list[str]:
     lines = []
     for name, value in trained.description.items():
         if not isinstance(value, str):
-            lines += bracketed(f"{name.upper()} = [", map(repr, value), "]", 0)
+            lines += [f"{name.upper()} = [", *_filled(map(repr, value), 4), "]"]
     return lines
 
 
@@ -89,29 +88,23 @@ def number_lines(array: NDArray[Any], indent: int) -> list[str]:
     >>> number_lines(np.array([[0.5, 1.0], [2.0, 3.0]]), 0)
     ['[', '    [0.5, 1.0],', '    [2.0, 3.0],', '],']
     """
-    texts = _exact_texts(array)
-    rows = [f"{', '.join(texts)},"] if array.ndim == 1 else [f"[{', '.join(t)}]," for t in texts]
-    margin = " " * indent
-    inner = (line for row in rows for line in _wrapped(row, indent + 4))
-    return [f"{margin}[", *inner, f"{margin}],"]
-
-
-def _wrapped(row: str, indent: int) -> list[str]:
-    margin = " " * indent
-    deeper = margin + " " * row.startswith("[")
-    return wrap(
-        row,
-        WIDTH,
-        initial_indent=margin,
-        subsequent_indent=deeper,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _exact_texts(array: NDArray[Any]) -> list[Any]:
-    """Every number in digits that give back its very bits, nested as the array is."""
-    if array.ndim > 1:
-        return [_exact_texts(row) for row in array]
     write = "{:.9g}".format if array.dtype == np.float32 else repr
-    return [write(value) for value in array.tolist()]
+    margin = " " * indent
+    if array.ndim == 1:
+        return [f"{margin}[", *_filled(map(write, array.tolist()), indent + 4), f"{margin}],"]
+    lines = []
+    for row in array.tolist():
+        *others, last = map(write, row)
+        first, *others = [*others, f"{last}]"]
+        lines += _filled([f"[{first}", *others], indent + 4)
+    return [f"{margin}[", *lines, f"{margin}],"]
+
+
+def _filled(items: Iterable[str], indent: int) -> list[str]:
+    """Items, a comma after each, in as few lines as they take."""
+    lines = [" " * indent]
+    for item in items:
+        if len(lines[-1]) + len(item) + 2 > WIDTH and lines[-1].strip():
+            lines.append(" " * indent)
+        lines[-1] += f"{' ' if lines[-1].strip() else ''}{item},"
+    return lines

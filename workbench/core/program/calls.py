@@ -11,8 +11,25 @@ TRANSPOSE = "T"
 COLUMN = "column"
 """A vector as a column, to be repeated along the rows of a matrix."""
 
-View: TypeAlias = str | tuple[int, ...]
-"""TRANSPOSE, COLUMN or a new shape."""
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A view of the entries from one place up to another on each axis."""
+
+    bounds: tuple[tuple[int, int], ...]
+
+    @property
+    def text(self) -> str:
+        """What stands behind the array in the source.
+
+        >>> Part(((0, 4), (1, 3))).text
+        '[0:4, 1:3]'
+        """
+        return f"[{', '.join(f'{start}:{stop}' for start, stop in self.bounds)}]"
+
+
+View: TypeAlias = str | tuple[int, ...] | Part
+"""TRANSPOSE, COLUMN, a new shape or a part."""
 
 
 @dataclass(eq=False, slots=True)
@@ -121,7 +138,8 @@ class Call:
 
     Besides the elementwise operations there are: copy; where; dot (a product of matrices, a matrix
     and a vector, or two vectors); vdot (the sum of the products of all entries); sum (of all
-    entries); row_max (of each row); kron, diag, diagonal; and `call name`, a hand-written function.
+    entries); row_max (of each row, or of a vector); concatenate 0 or 1, the axis; kron, diag,
+    diagonal; and `call name`, a hand-written function.
     """
 
     operation: str

@@ -26,6 +26,7 @@ from workbench.core.program.calls import (
     Call,
     Constant,
     Operand,
+    Part,
     Register,
 )
 from workbench.derivation.network import BATCH
@@ -101,6 +102,10 @@ class Lowering:
                 return self._elementwise(node, None, boolean=True)
             case "vec" | "devec":
                 return self._reshaped(node)
+            case "vstack" | "hstack":
+                return self._stacked(node, target)
+            case "block":
+                return self._block(node)
             case "kron" | "diag" | "diagonal":
                 operands = [self._plain(argument) for argument in node.arguments]
                 return self._emit(node.operation, operands, node, target)
@@ -227,12 +232,20 @@ class Lowering:
     # matrix operations
 
     def _matmul(self, node: Expression, target: Register | None) -> Operand:
-        """From the right, so that a product ending in a vector never forms a matrix."""
-        left, right = node.arguments[0], matmul(*node.arguments[1:])
-        value = self.lower(right)
-        if left.shape[1] == ONE and ONE not in node.shape:
-            return self._outer(left, value, right.operation == "ones", node.shape, target)
-        return self._product(left, value, node.shape, target)
+        """From the right, so that a product ending in a vector never forms a matrix.
+
+        A matrix that is a column times a row is formed last, if at all.
+        """
+        factors = node.arguments
+        if ONE not in node.shape:
+            inner = (place for place, factor in enumerate(factors, 1) if factor.shape[1] == ONE)
+            place = next(inner, None)
+            if place is not None:
+                left, right = matmul(*factors[:place]), matmul(*factors[place:])
+                repeats = right.operation == "ones"
+                return self._outer(left, self.lower(right), repeats, node.shape, target)
+        value = self.lower(matmul(*factors[1:]))
+        return self._product(factors[0], value, node.shape, target)
 
     def _product(
         self, left: Expression, value: Operand, shape: Shape, target: Register | None
@@ -293,7 +306,7 @@ class Lowering:
             if not any(o.broadcast or o.is_boolean for o in pair):
                 same = [operand.oriented(pair[0].transposed) for operand in pair]
                 return self._call("vdot", same, out)
-        return self._call("sum", [self.lower(inner)], out)
+        return self._call("sum", [self._whole(inner)], out)
 
     def _reshaped(self, node: Expression) -> Operand:
         inner = self.lower(node.arguments[0])
@@ -306,6 +319,44 @@ class Lowering:
             out = Register((columns, rows), transposed=True)
             stored = self._call("copy", [stored], out)
         return replace(stored.viewed((rows * columns,)), transposed=False)
+
+    def _stacked(self, node: Expression, target: Register | None) -> Operand:
+        """Parts beside each other in memory, each with as many axes as the whole."""
+        is_batch, shape = _is_batch(node), self._stored_shape(node)
+        axis = int(len(shape) > 1 and (node.operation == "hstack") is not is_batch)
+        operands = []
+        for part in node.arguments:
+            operand = self._whole(part).oriented(is_batch)
+            rows, columns = (dimension.size(self.sizes) for dimension in part.shape)
+            stored = (columns, rows) if is_batch else (rows, columns)
+            wanted = stored if len(shape) > 1 else (rows * columns,)
+            if operand.dimensions != len(wanted):
+                operand = operand.viewed(wanted)
+            operands.append(operand)
+        return self._emit(f"concatenate {axis}", operands, node, target)
+
+    def _block(self, node: Expression) -> Operand:
+        """Part of a matrix, as a view of it."""
+        matrix, is_batch = node.arguments[0], _is_batch(node.arguments[0])
+        assert isinstance(node.data, tuple)
+        bounds = []
+        for start, axis, whole in zip(node.data, node.shape, matrix.shape, strict=True):
+            if whole != ONE:
+                first = start.size(self.sizes)
+                bounds.append((first, first + axis.size(self.sizes)))
+        operand = self._whole(matrix).oriented(is_batch)
+        operand = operand.viewed(Part(tuple(bounds[::-1] if is_batch else bounds)))
+        shape = self._stored_shape(node)
+        operand = operand if len(shape) == len(bounds) else operand.viewed(shape)
+        return replace(operand, transposed=_is_batch(node))
+
+    def _whole(self, node: Expression) -> Operand:
+        """A node with all its entries in memory, at least one."""
+        operand = self.lower(node)
+        if not operand.broadcast and (operand.dimensions or node.shape != SCALAR):
+            return operand
+        out = Register((1,)) if node.shape == SCALAR else self._register(node.shape)
+        return self._call("copy", [operand], out)
 
     def _plain(self, node: Expression) -> Operand:
         operand = self.lower(node)

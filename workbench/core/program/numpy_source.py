@@ -18,6 +18,7 @@ from workbench.core.program.calls import (
     Call,
     Constant,
     Operand,
+    Part,
     View,
 )
 from workbench.notation.text import text
@@ -47,6 +48,7 @@ _OTHERS = {
 _SCALARS = {
     "copy": "{0}",
     "sum": "add.reduce({0}, None)",
+    "row_max": "maximum.reduce({0}, None)",
 }
 """What is no function of that name and has a number as result."""
 
@@ -79,10 +81,14 @@ class NumPyWriter:
         """One call as a line of Python."""
         target = self.buffers.places.get(call.target, call.target.name)
         if call.target.shape == ():
-            return f"{target} = {self._number(call)}"
+            place = f"{target}[...]" if call.target.is_given else target
+            return f"{place} = {self._number(call)}"
         operands = [self._operand(operand) for operand in call.operands]
         if call.operation in _OTHERS:
             return _OTHERS[call.operation].format(*operands, out=target)
+        if call.operation.startswith("concatenate "):
+            axis = call.operation.removeprefix("concatenate ")
+            return f"concatenate(({', '.join(operands)}), {axis}, {target})"
         if call.operation in ELEMENTWISE:
             name = _FUNCTIONS.get(call.operation, call.operation)
             return f"{name}({', '.join([*operands, target])})"
@@ -121,9 +127,13 @@ class NumPyWriter:
 def _written(views: Sequence[View]) -> str:
     """Views as they stand behind a name."""
     texts = {TRANSPOSE: ".T", COLUMN: "[:, None]"}
-    return "".join(
-        texts[view] if isinstance(view, str) else f".reshape{_shape(view)}" for view in views
-    )
+    found = []
+    for view in views:
+        if isinstance(view, Part):
+            found.append(view.text)
+        else:
+            found.append(texts[view] if isinstance(view, str) else f".reshape{_shape(view)}")
+    return "".join(found)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -15,7 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.program.calls import COLUMN, TRANSPOSE, Block, Call, Constant, Operand, Register
+from workbench.core.program.calls import (
+    COLUMN,
+    TRANSPOSE,
+    Block,
+    Call,
+    Constant,
+    Operand,
+    Part,
+    Register,
+)
 from workbench.core.program.numpy_source import comments
 from workbench.errors import InputError
 
@@ -147,10 +156,13 @@ class PythonWriter:
             case "sum":
                 return _array([_sum(first.flat)], ())
             case "row_max":
-                return _array([_largest(row) for row in first], first.shape[:1])
+                grid = first.reshape(-1, first.shape[-1])
+                return _array([_largest(list(row)) for row in grid], call.target.shape)
+            case "concatenate 0" | "concatenate 1":
+                return np.concatenate(operands, int(call.operation[-1]))
             case "diag":
-                rows = range(len(first))
-                entries = [first[i] if i == j else ZERO for i in rows for j in rows]
+                places = range(len(first))
+                entries = [first[i] if i == j else ZERO for i in places for j in places]
                 return _array(entries, call.target.shape)
             case "diagonal":
                 return _array([first[i, i] for i in range(len(first))], first.shape[:1])
@@ -165,7 +177,7 @@ class PythonWriter:
         *spread, _ = np.broadcast_arrays(*operands, np.empty(call.target.shape))
         masks = [operand.is_boolean for operand in call.operands]
         entries = [
-            _entry(call.operation, [operand[place] for operand in spread], masks)
+            entry(call.operation, [operand[place] for operand in spread], masks)
             for place in np.ndindex(call.target.shape)
         ]
         return _array(entries, call.target.shape)
@@ -183,14 +195,16 @@ class PythonWriter:
             found = [self._inlined.get(name, Formula(name)) for name in names]
         entries = _array(found, operand.source.shape)
         for view in operand.views:
-            if isinstance(view, tuple):
+            if isinstance(view, Part):
+                entries = entries[tuple(slice(*bounds) for bounds in view.bounds)]
+            elif isinstance(view, tuple):
                 entries = entries.reshape(view)
             else:
                 entries = {TRANSPOSE: entries.T, COLUMN: entries[..., None]}[view]
         return entries
 
 
-def _entry(operation: str, values: Sequence[Formula], masks: Sequence[bool]) -> Formula:
+def entry(operation: str, values: Sequence[Formula], masks: Sequence[bool]) -> Formula:
     """One entry of an elementwise operation; truth values as factors choose."""
     match operation:
         case "copy":

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from keyword import iskeyword
 from math import prod
 from typing import Any
 
@@ -24,6 +25,12 @@ from workbench.derivation.network import BATCH
 from workbench.derivation.steps import ELEMENTWISE, Derivation, variable_of
 from workbench.derivation.system import System
 from workbench.errors import InputError, TooLargeError, close_matches
+
+_OWN_NAME = re.compile(
+    r"(work|mask|scalar|constant_|ones_|zeros_|identity_)[\d_]+"
+    r"|build|step|forward|predict|train|batches|losses|squares|scalars|examine|dtype|special"
+)
+"""What a program calls its buffers, constants and functions."""
 
 DTYPES = ("float32", "float64")
 
@@ -90,8 +97,17 @@ def turned_parameters(system: System) -> frozenset[str]:
     )
 
 
-def lower(derivation: Derivation, sizes: Mapping[str, int], turned: Collection[str]) -> Lowered:
+def lower(
+    derivation: Derivation,
+    sizes: Mapping[str, int],
+    turned: Collection[str],
+    output: Expression | None = None,
+) -> Lowered:
     """Lower a derivation for a batch of known sizes.
+
+    Parameters
+    ----------
+    output : the symbol of what is predicted; that of the equation before the loss if not given.
 
     Raises
     ------
@@ -100,11 +116,12 @@ def lower(derivation: Derivation, sizes: Mapping[str, int], turned: Collection[s
     """
     system = derivation.system
     lowering = Lowering(sizes)
+    taken = {f"d{parameter.symbol.name}" for parameter in system.parameters}
     given: dict[Kind, list[Register]] = {}
     for kind in (Kind.INPUT, Kind.TARGET, Kind.PARAMETER):
         given[kind] = []
         for symbol in system.of_kind(kind):
-            register = _register(symbol, symbol.symbol.name, sizes, turned, is_given=True)
+            register = _register(symbol, symbol.symbol.name, sizes, turned, taken, is_given=True)
             given[kind].append(register)
             lowering.give(symbol, register)
     results: dict[Expression, Register] = {}
@@ -116,7 +133,7 @@ def lower(derivation: Derivation, sizes: Mapping[str, int], turned: Collection[s
             register = _register(left, name, sizes, turned, prefix="d", is_given=True)
             gradients[name] = register
         else:
-            register = _register(left, left.symbol.name, sizes, turned)
+            register = _register(left, left.symbol.name, sizes, turned, taken)
         results[left] = register
         lowering.compute(line, register)
     return Lowered(
@@ -126,7 +143,7 @@ def lower(derivation: Derivation, sizes: Mapping[str, int], turned: Collection[s
         given[Kind.PARAMETER],
         [gradients[symbol.symbol.name] for symbol in system.parameters],
         results[system.loss],
-        results[system.equations[-2].left],
+        results[output or system.equations[-2].left],
         lowering.implementations,
     )
 
@@ -136,6 +153,7 @@ def _register(
     name: str,
     sizes: Mapping[str, int],
     turned: Collection[str],
+    taken: Collection[str] = (),
     *,
     prefix: str = "",
     is_given: bool = False,
@@ -146,10 +164,20 @@ def _register(
     transposed = bool(suffix) or (symbol.shape[1] == BATCH and symbol.shape[0] != ONE)
     return Register(
         shape[::-1] if transposed else shape,
-        name=prefix + name + suffix,
+        name=(prefix + name if prefix else _name(name, taken)) + suffix,
         is_given=is_given,
         transposed=transposed,
     )
+
+
+def _name(name: str, taken: Collection[str] = ()) -> str:
+    """A symbol's name in the source, with an underscore if it means something else there.
+
+    >>> _name("W1"), _name("lambda"), _name("square"), _name("work1")
+    ('W1', 'lambda_', 'square_', 'work1_')
+    """
+    is_taken = name in taken or iskeyword(name) or hasattr(np, name) or _OWN_NAME.fullmatch(name)
+    return f"{name}_" if is_taken else name
 
 
 def _is_kind(node: Expression, kind: Kind) -> bool:
@@ -267,7 +295,8 @@ class _Writer:
     def _module(self, writer: NumPyWriter, bodies: Sequence[str]) -> str:
         lowered = self.lowered
         arguments = [register.name for register in (*lowered.parameters, *lowered.gradients)]
-        returned = f"step, forward, predict, {lowered.output.name}"
+        output = lowered.output.name if lowered.output.shape else None
+        returned = f"step, forward, predict, {output}"
         return numpy_module(
             writer, lowered, self.dtype, arguments, self._docstring(), [], bodies, returned
         )

@@ -1,0 +1,154 @@
+"""The training loop in single numbers, as plain Python and as what numba compiles."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from workbench.core.optimizers import Optimizer
+from workbench.core.program.buffers import needed_calls
+from workbench.core.program.calls import Register
+from workbench.core.program.loops import FreeNames, data_of, names_of, tuple_of
+from workbench.core.program.python_source import PythonWriter
+from workbench.core.program.source import Lowered
+
+_CALLED = re.compile(r"(\w+)\(")
+
+
+class NumberStep:
+    """A step in single numbers: the lines of forward pass, backward pass and update.
+
+    Attributes
+    ----------
+    vectors : the names of the parameters' entries and of those of each state, in the order of the
+        flat vectors.
+    scalars : the names of the optimizer's scalars.
+    loss, square : the names of the loss and of the square of the gradient's norm.
+
+    Raises
+    ------
+    InputError
+        If a plugin gives a function of arrays.
+    """
+
+    def __init__(self, lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) -> None:
+        self._writer, self._lowered, self._optimizer = PythonWriter(), lowered, optimizer
+        self._outputs = [lowered.output] if keeps_outputs else []
+        results = [lowered.loss, *self._outputs, *lowered.gradients]
+        blocks = needed_calls(lowered.blocks, results)
+        self._step = self._writer.lines(blocks, results)
+        parameters = self._entries(lowered.parameters)
+        states = optimizer.rule.states
+        self.vectors = [parameters, *([f"{s}_{name}" for name in parameters] for s in states)]
+        free = FreeNames([*self._entries(lowered.given), *(n for v in self.vectors for n in v)])
+        self._names = {name: free(name) for name in names_of(optimizer)}
+        self.scalars = [self._names[name] for name in optimizer.scalar_names]
+        self.loss = str(self._writer.names(lowered.loss))
+        self.square, self._norm, self._check = map(free, ("squared_norm", "norm", "check"))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of a step, in a loop that they leave where a number is not finite."""
+        gradients = self._entries(self._lowered.gradients)
+        optimizer, names, square, check = self._optimizer, self._names, self.square, self._check
+        lines = [
+            *self._step,
+            f"{square} = {' + '.join(f'{name} * {name}' for name in gradients)}",
+            f"{check} = {self.loss} + {square}",
+            f"if {check} - {check} != 0.0:",
+            "    break",
+            *([f"{self._norm} = sqrt({square})"] if optimizer.needs_norm else []),
+            *optimizer.norm_lines({**names, "norm": self._norm}),
+            f"# the optimizer {optimizer.rule.name}",
+        ]
+        for gradient, parameter, *states in zip(gradients, *self.vectors, strict=True):
+            own = dict(zip(optimizer.rule.states, states, strict=True))
+            lines += optimizer.entry_lines({**names, **own, "theta": parameter, "g": gradient})
+        return lines
+
+    @property
+    def data(self) -> list[Sequence[str]]:
+        """The names of the entries of each input and target of a batch."""
+        return [self._entries([register]) for register in data_of(self._lowered)]
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The names of the entries of what the network answers, if it is wanted."""
+        return self._entries(self._outputs)
+
+    def _entries(self, registers: Iterable[Register]) -> list[str]:
+        return [str(name) for register in registers for name in self._writer.names(register).flat]
+
+
+def python_loop(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) -> str:
+    """A module with the function `train(batches, losses, squares, outputs, vectors, *scalars)`.
+
+    A batch is a tuple of lists of numbers, and `vectors` holds the list of the parameters and those
+    of the optimizer's states. Losses, squares and outputs are appended to lists.
+    """
+    step = NumberStep(lowered, optimizer, keeps_outputs=keeps_outputs)
+    held = [tuple_of(names) for names in step.vectors]
+    batch = tuple_of([tuple_of(names) for names in step.data])
+    code = [
+        "def train(batches, losses, squares, outputs, vectors, *scalars):",
+        f"    {tuple_of(held)} = vectors",
+        "    try:",
+        f"        for {batch}, {', '.join(step.scalars)} in zip(batches, *scalars):",
+        *(f"            {line}" for line in step.lines),
+        f"            losses.append({step.loss})",
+        f"            squares.append({step.square})",
+        *([f"            outputs.append({tuple_of(step.outputs)})"] if keeps_outputs else []),
+        "    finally:",
+        *(f"        vectors[{place}][:] = {entries}" for place, entries in enumerate(held)),
+        "",
+    ]
+    return "\n".join([*imports_of(code), *code])
+
+
+def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) -> str:
+    """A module with the function `train(samples, starts, outputs, losses, squares, vectors,
+    scalars)`, which returns how many steps it made.
+
+    All are arrays, or tuples of arrays: the samples of all batches, the first sample of each batch,
+    and places for outputs, losses and squares.
+    """
+    step = NumberStep(lowered, optimizer, keeps_outputs=keeps_outputs)
+    lines = []
+    for place, (register, names) in enumerate(zip(data_of(lowered), step.data, strict=True)):
+        width = register.shape[1] if len(register.shape) == 2 else 0
+        for number, name in enumerate(names):
+            row, column = divmod(number, width) if width else (number, None)
+            index = f"at + {row}" + ("" if column is None else f", {column}")
+            lines.append(f"{name} = samples[{place}][{index}]")
+    for place, name in enumerate(step.scalars):
+        lines.append(f"{name} = scalars[{place}][step]")
+    lines += [*step.lines, f"losses[step] = {step.loss}", f"squares[step] = {step.square}"]
+    for number, name in enumerate(step.outputs):
+        row, column = divmod(number, lowered.output.shape[1])
+        lines.append(f"outputs[step * {lowered.output.shape[0]} + {row}, {column}] = {name}")
+    held = [(p, n, name) for p, names in enumerate(step.vectors) for n, name in enumerate(names)]
+    code = [
+        "def train(samples, starts, outputs, losses, squares, vectors, scalars):",
+        *(f"    {name} = vectors[{place}][{number}]" for place, number, name in held),
+        "    done = 0",
+        "    for step in range(len(starts)):",
+        "        at = starts[step]",
+        *(f"        {line}" for line in lines),
+        "        done += 1",
+        *(f"    vectors[{place}][{number}] = {name}" for place, number, name in held),
+        "    return done",
+        "",
+    ]
+    return "\n".join([*imports_of(code), *code])
+
+
+def imports_of(code: Iterable[str]) -> list[str]:
+    """The line that imports what code calls of the module `math`.
+
+    >>> imports_of(["y = exp(x)"])
+    ['from math import exp', '', '']
+    """
+    called = {name for line in code for name in _CALLED.findall(line)}
+    functions = sorted(called & set(dir(math)))
+    return [f"from math import {', '.join(functions)}", "", ""] if functions else []
