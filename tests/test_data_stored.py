@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from workbench.core.data import Dataset, Preparation, StoredDataset, load, open_dataset, split
@@ -76,6 +77,7 @@ def in_order(rows: Any) -> Any:
     epoch=st.integers(1, 3),
     parts=st.booleans(),
 )
+@example(rows=60, batch_size=3, start=4, epoch=1, parts=False)
 def test_an_epoch_is_every_sample_once_from_any_batch_on(
     rows: int, batch_size: int, start: int, epoch: int, parts: bool, tmp_path: Path
 ) -> None:
@@ -167,6 +169,13 @@ def test_weights_agree_with_scikit_learn(tmp_path: Path) -> None:
     data, _ = both(tmp_path, table(40, 7), categorical=True)
     expected = utils.compute_class_weight("balanced", classes=np.arange(4), y=data.outcomes)
     assert class_weights(data, "balanced").tolist() == pytest.approx(expected.tolist())
+
+
+def test_targets_too_large_for_the_type_are_refused_at_once(tmp_path: Path) -> None:
+    data, _ = both(tmp_path, table(9) * np.array([1, 1, 1e300]))
+    message = "column 'column_3' has values that are not finite in float32; rescale"
+    with pytest.raises(InputError, match=message):
+        source_of(data, dtype="float32")
 
 
 # --- statistics and parts
@@ -331,6 +340,9 @@ def test_text_is_converted_again_when_it_or_the_options_change(tmp_path: Path) -
     path.write_text("a,y\n1,p\n2,q\n3,r\n")
     assert len(open_dataset(path, **options)) == 3
     assert len(list(cache.iterdir())) == 1
+    path.write_text("a,y\n1,p\n2,q\n4,r\n")
+    os.utime(path, ns=(0, 0))
+    assert [*open_dataset(path, **options).chunks()][-1].inputs[-1] == 4
     (converted,) = cache.iterdir()
     content = converted.read_bytes()
     for damaged in (content[:-1], content[8:], b"", content[:-9] + b"\xff" + content[-8:]):
@@ -413,6 +425,11 @@ def test_further_files_without_names_and_of_numbers_that_are_classes(tmp_path: P
     for memory in (0, 2**20):
         data = open_dataset(tmp_path / "new.npy", like=training, memory=memory)
         assert next(iter(data.chunks())).outcomes.tolist() == [1, 1]
+    np.savez(tmp_path / "train.npz", X=np.eye(2), y=[5, 6])
+    np.savez(tmp_path / "new.npz", X=np.eye(2) * 2, y=[7, 8])
+    for memory in (0, 2**20):
+        data = open_dataset(tmp_path / "new.npz", like=load(tmp_path / "train.npz"), memory=memory)
+        assert next(iter(data.chunks())).outcomes.tolist() == [[7], [8]]
     np.save(tmp_path / "new.npy", [[3, 7, 1], [4, 8, 2]])
     for memory in (0, 2**20):
         with pytest.raises(InputError, match="'2' is no class of the training data; known: 0, 1"):

@@ -7,12 +7,12 @@ are microseconds, measured on one machine; only their ratios matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 
-from workbench.core.program.calls import PRIMITIVES, Call
-from workbench.core.steppers import Learner, NumPyStepper, PythonStepper, Stepper
+from workbench.core.program.calls import PRIMITIVES
+from workbench.core.steppers import Learner, Stepper
 from workbench.errors import InputError
 
 COST_OF_A_CALL = 0.4
@@ -29,11 +29,28 @@ SMALL_PRODUCT = 2**18
 FEW_TERMS = 2**20
 """A product of at most so many terms gains nothing from a second thread."""
 
-STEPPERS: Mapping[str, Callable[..., Stepper]] = {
-    "numpy": NumPyStepper,
-    "python": PythonStepper,
-}
+BACKENDS = ("python", "numpy", "numba")
 """The backends by name."""
+
+
+def make_stepper(
+    backend: str, learner: Learner, batch_size: int, *, keeps_outputs: bool
+) -> Stepper:
+    """Make what makes the steps with batches of one size.
+
+    Raises
+    ------
+    InputError
+        If the backend cannot compute this model.
+    """
+    make: Callable[..., Stepper]
+    if backend == "python":
+        from workbench.core.steppers.python_stepper import PythonStepper as make
+    elif backend == "numba":
+        from workbench.core.steppers.numba_stepper import NumbaStepper as make
+    else:
+        from workbench.core.steppers.numpy_stepper import NumPyStepper as make
+    return make(learner, batch_size, keeps_outputs=keeps_outputs)
 
 
 def choose_backend(wanted: str, learner: Learner, batch_size: int) -> str:
@@ -56,7 +73,7 @@ def choose_backend(wanted: str, learner: Learner, batch_size: int) -> str:
     calls = [call for block in lowered.blocks for call in block.calls]
     parameters = learner.parameters.vector.size
     update = len(learner.optimizer.vector_lines().lines)
-    numbers = sum(map(_terms, calls)) + parameters * (update + 1)
+    numbers = sum(call.terms for call in calls) + parameters * (update + 1)
     functions = sum(prod(c.target.shape) for c in calls if c.operation in PRIMITIVES)
     in_python = numbers * COST_OF_A_NUMBER + functions * COST_OF_A_FUNCTION
     in_numpy = (len(calls) + update + 2) * COST_OF_A_CALL
@@ -73,7 +90,7 @@ def choose_threads(wanted: int | None, learner: Learner, batch_size: int) -> int
     if wanted is not None:
         return wanted
     calls = (call for block in learner.lowered(batch_size).blocks for call in block.calls)
-    largest = max((_terms(call) for call in calls if call.operation == "dot"), default=0)
+    largest = max((call.terms for call in calls if call.operation == "dot"), default=0)
     return 1 if SMALL_PRODUCT < largest <= FEW_TERMS else None
 
 
@@ -87,14 +104,3 @@ def threads(count: int | None) -> Iterator[None]:
 
     with threadpool_limits(count, user_api="blas"):
         yield
-
-
-def _terms(call: Call) -> int:
-    """The single operations of a call."""
-    if call.operation not in ("dot", "vdot", "sum", "row_max"):
-        return prod(call.target.shape)
-    first = call.operands[0].source.shape
-    if call.operation != "dot" or not call.target.shape:
-        return prod(first)
-    second = call.operands[1].source.shape
-    return round((prod(first) * prod(second) * prod(call.target.shape)) ** 0.5)

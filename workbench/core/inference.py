@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.core.data.sources import Samples
 from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
-from workbench.core.data.sources import Samples
 from workbench.derivation.network import LossFunction, Network
 
 Array = NDArray[Any]

@@ -10,28 +10,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from types import MappingProxyType
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from workbench.calculus.algebra import spread
+from workbench.calculus.algebra import add, split_coefficient, spread
+from workbench.calculus.dimensions import ONE
 from workbench.calculus.expressions import (
     Expression,
     Kind,
     number,
+    symbol,
     symbols_of,
+    walk,
 )
 from workbench.calculus.rewriting import substitute
 from workbench.core.columns import Columns, sample_shape
 from workbench.derivation.batching import BatchFormError, batched, is_batch, weights_of
 from workbench.derivation.naming import with_named_parts
-from workbench.derivation.network import BATCH, Network
+from workbench.derivation.network import BATCH, TARGET, Network
 from workbench.derivation.system import Equation, System
 from workbench.errors import InputError, close_matches
 
 Array = NDArray[Any]
+
+EQUATIONS = "equations"
+"""What stands in the place of a loss's name where the loss is an equation."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Part:
         return rows[:, self.columns].reshape(len(rows), *self.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trainable:
     """Equations with a loss, and how a table's columns go into them.
 
@@ -71,10 +79,13 @@ class Trainable:
     input_columns : the names of the table's columns in the order in which the inputs take them;
         empty for the table's own order.
     parameters : the shapes of the arrays that training changes.
-    output : what is predicted, the last symbol before the loss that no target goes into.
+    output : what is predicted: what a target is subtracted from, else the last symbol before the
+        loss that no target goes into; None if there is neither.
     weights : the weights of the samples (B×1) in a weighted loss.
     reduction : how the loss takes the samples of a batch together, "mean" or "sum".
     text : the network or the equations, as they were written.
+    is_batch : whether the system is that of a batch.
+    network : the network that it is, if it is one.
     """
 
     system: System
@@ -87,6 +98,17 @@ class Trainable:
     reduction: str
     text: str
     is_batch: bool = True
+    network: Network | None = None
+
+    @property
+    def title(self) -> str:
+        """What messages and programs call it."""
+        return "the equations" if self.network is None else str(self.network)
+
+    @property
+    def loss(self) -> str:
+        """The name of the loss."""
+        return EQUATIONS if self.network is None else self.network.loss.name
 
     @property
     def prediction(self) -> Expression:
@@ -105,11 +127,70 @@ class Trainable:
         return self.output
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of one sample's prediction; that of no entry if there is none."""
+        return (0,) if self.output is None else sample_shape(self.output, self.system.sizes)
+
+    @property
     def outputs(self) -> int:
         """The number of entries of one sample's prediction."""
-        return prod(sample_shape(self.prediction, self.system.sizes))
+        return prod(self.output_shape)
+
+    @property
+    def input_width(self) -> int:
+        """The number of columns that the inputs take."""
+        return _width(self.inputs)
+
+    @property
+    def target_width(self) -> int:
+        """The number of columns that the targets take."""
+        return _width(self.targets)
+
+    @property
+    def meets_targets(self) -> bool:
+        """Whether the prediction has an entry for each column of targets, to be held against it."""
+        return self.outputs == self.target_width
+
+    def views(
+        self, inputs: Array, targets: Array | None = None, weights: Array | None = None
+    ) -> tuple[Array, ...]:
+        """What a program takes, as views of many rows: inputs, targets, the weights if it has any.
+
+        Parameters
+        ----------
+        inputs, targets : (samples, columns).
+        weights : (samples,), what each sample counts in the loss.
+        """
+        views = [part.of(inputs) for part in self.inputs]
+        if targets is not None:
+            views += [part.of(targets) for part in self.targets]
+        if targets is not None and self.weights is not None:
+            assert weights is not None
+            views.append(weights)
+        return tuple(views)
+
+    def shares(self, count: int, weights: Array | None, dtype: DTypeLike) -> Array:
+        """What each sample of a batch counts in the loss, (samples,).
+
+        In a mean that is w / Σ w (`torch.nn.CrossEntropyLoss` with `weight`), in a sum w itself.
+        """
+        if weights is None:
+            weights = np.ones(count, dtype)
+        return weights / weights.sum() if self.reduction == "mean" else weights
+
+    def loss_weight(self, count: int, weights: Array | None = None) -> float:
+        """What turns the loss of a batch into the sum over its samples.
+
+        >>> from workbench.api import network
+        >>> trainable_network(network("2-1")).loss_weight(8)
+        8
+        """
+        if self.reduction != "mean":
+            return 1
+        return count if weights is None else float(weights.sum())
 
 
+@lru_cache(maxsize=8)
 def trainable_network(network: Network, *, weighted: bool = False) -> Trainable:
     """A network, as training sees it.
 
@@ -119,9 +200,26 @@ def trainable_network(network: Network, *, weighted: bool = False) -> Trainable:
     >>> found.parameters["W1"], found.inputs[0].shape, found.outputs
     ((3, 4), (4,), 2)
     """
-    reduction = network.loss.reduction
-    system = batched(network.system(), reduction=reduction, weighted=weighted)
-    return _trainable(system, (), reduction, str(network), weighted=weighted)
+    reduction, single = network.loss.reduction, network.system()
+    target = symbol(TARGET.symbol.name, Kind.TARGET, single.equations[-2].left.shape)
+    listed = replace(single, listed=(*single.of_kind(Kind.INPUT), target))
+    system = batched(listed, reduction=reduction, weighted=weighted)
+    found = _trainable(system, (), reduction, str(network), weighted=weighted)
+    return replace(found, network=network)
+
+
+def as_trainable(model: Network | Trainable, *, weighted: bool = False) -> Trainable:
+    """A model as training sees it, made from a network if it is one.
+
+    Raises
+    ------
+    InputError
+        If the samples have weights, and the model was made without.
+    """
+    found = trainable_network(model, weighted=weighted) if isinstance(model, Network) else model
+    if weighted and found.weights is None:
+        raise InputError(f"{found.title}: made for samples without weights; expected weighted=True")
+    return found
 
 
 def trainable_equations(
@@ -167,6 +265,7 @@ def trainable_equations(
     system = _with_values(system, values or {})
     if _output(system) is None:
         system = with_named_parts(system)
+    system = _with_prediction(system)
     table = Columns(system, tuple(columns), targets, dict(chosen or {}))
     system = replace(system, sizes=table.solved(sizes or {}))
     ordered = table.ordered(system.sizes)
@@ -220,19 +319,60 @@ def _parts(symbols: Iterable[Expression], sizes: Mapping[str, int]) -> tuple[Par
     return tuple(parts)
 
 
-def _output(system: System) -> Expression | None:
-    """The last symbol before the loss that depends on an input and on no target."""
+def _width(parts: Sequence[Part]) -> int:
+    return max((part.columns.stop for part in parts), default=0)
+
+
+def _predicted(system: System) -> tuple[list[Expression], list[Expression]]:
+    """The symbols that depend on an input and on no target, and what targets are subtracted from.
+
+    Both in order; the latter may be sums that have no name.
+    """
     after_input = set(system.of_kind(Kind.INPUT))
-    after_target = set(system.of_kind(Kind.TARGET))
-    output = None
-    for equation in system.equations[:-1]:
+    after_target = set(targets := system.of_kind(Kind.TARGET))
+    found, compared = list[Expression](), list[Expression]()
+    for equation in system.equations:
+        for node in walk(equation.right):
+            terms = node.arguments if node.operation == "add" else ()
+            rest = [term for term in terms if split_coefficient(term)[1] not in targets]
+            used = set(symbols_of(*rest))
+            if rest and len(rest) < len(terms) and used & after_input and not used & after_target:
+                compared.append(_positive(add(*rest)))
         used = set(symbols_of(equation.right))
         for reached in (after_input, after_target):
             if not reached.isdisjoint(used):
                 reached.add(equation.left)
         if equation.left in after_input and equation.left not in after_target:
-            output = equation.left
-    return output
+            found.append(equation.left)
+    return found, compared
+
+
+def _positive(term: Expression) -> Expression:
+    """A term without the number before it: p of −p."""
+    return split_coefficient(term)[1]
+
+
+def _output(system: System) -> Expression | None:
+    """The symbol of what is predicted."""
+    found, compared = _predicted(system)
+    return next((part for part in compared if part in found), found[-1] if found else None)
+
+
+def _with_prediction(system: System) -> System:
+    """The system with a name p for what a target is subtracted from, if that has none."""
+    found, compared = _predicted(system)
+    if not compared or not compared[0].arguments or any(part in found for part in compared):
+        return system
+    taken = {s.symbol.name for s in system.symbols}
+    name = next(name for name in ("p", "prediction", "p_") if name not in taken)
+    prediction = symbol(name, Kind.INTERMEDIATE, compared[0].shape)
+    equations = list[Equation]()
+    for equation in system.equations:
+        right = _put_in(equation.right, compared[0], prediction)
+        if right is not equation.right and prediction not in [e.left for e in equations]:
+            equations.append(Equation(prediction, compared[0]))
+        equations.append(Equation(equation.left, right))
+    return replace(system, equations=tuple(equations))
 
 
 def _with_values(system: System, values: Mapping[str, Fraction]) -> System:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.calculus.expressions import Kind
-from workbench.core.backends import STEPPERS, choose_backend, choose_threads, threads
+from workbench.core.backends import choose_backend, choose_threads, make_stepper, threads
 from workbench.core.checkpoint import Checkpoint
 from workbench.core.data.parts import split
 from workbench.core.data.preparation import Preparation
@@ -422,8 +422,9 @@ class Training:
 
     def _stepper(self, size: int) -> Stepper:
         if size not in self._steppers:
-            make = STEPPERS[self.backend]
-            self._steppers[size] = make(self._learner, size, keeps_outputs=self._has_classes)
+            self._steppers[size] = make_stepper(
+                self.backend, self._learner, size, keeps_outputs=self._has_classes
+            )
         return self._steppers[size]
 
 

@@ -126,11 +126,17 @@ class Conversion:
     def write(self, chunk: Chunk, samples: Samples, places: NDArray[np.intp] | slice) -> None:
         """Prepare some rows and put them to their places among the samples."""
         samples.inputs[places] = self.inputs(chunk.inputs)
-        self.write_targets(chunk.outcomes, samples, places)
+        self.write_targets(self.outcomes(chunk.outcomes), samples, places)
 
     def inputs(self, raw: Array) -> Array:
         """Return prepared inputs (samples, features) in the program's type."""
         return self._converted(self.preparation.apply(raw), self.data.input_names)
+
+    def outcomes(self, raw: Array) -> Array:
+        """Return the places of classes as they are, and numbers in the program's type."""
+        if self.data.classes is not None:
+            return raw
+        return self._converted(raw, self.data.target_names)
 
     def write_targets(
         self, outcomes: Array, samples: Samples, places: NDArray[np.intp] | slice
@@ -140,7 +146,7 @@ class Conversion:
         Where there is one output for each class, the room for targets must hold zeros.
         """
         if self.data.classes is None:
-            samples.targets[places] = self._converted(outcomes, self.data.target_names)
+            samples.targets[places] = outcomes
         elif self.outputs == 1:
             samples.targets[places, 0] = outcomes
         else:
@@ -176,13 +182,14 @@ class MemorySource:
     """
 
     def __init__(self, conversion: Conversion, data: Dataset, seed: int):
-        self._conversion, self._data, self._seed = conversion, data, seed
+        self._conversion, self._seed = conversion, seed
         self.count = len(data)
         self.input_shape, self.target_shape = (len(data.input_names),), (conversion.outputs,)
         self._inputs = np.empty((self.count, *self.input_shape), conversion.dtype)
         for first in range(0, self.count, ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
             self._inputs[rows] = conversion.inputs(data.inputs[rows])
+        self._outcomes = conversion.outcomes(data.outcomes)
 
     def blocks(self, epoch: int, batch_size: int, start: int = 0) -> Iterator[Samples]:
         """Yield all samples in the order of the epoch, or of the data if they are one batch."""
@@ -194,7 +201,7 @@ class MemorySource:
         order = _generator(self._seed, epoch).permutation(self.count)[start * batch_size :]
         block = self._conversion.clear(self._buffer.rows(0, len(order)))
         np.take(self._inputs, order, axis=0, out=block.inputs, mode="clip")
-        outcomes = self._data.outcomes.take(order, axis=0)
+        outcomes = self._outcomes.take(order, axis=0)
         self._conversion.write_targets(outcomes, block, slice(None))
         yield block
 
@@ -204,7 +211,7 @@ class MemorySource:
         for first in range(0, self.count, size):
             inputs = self._inputs[first : first + size]
             chunk = self._conversion.clear(room.rows(0, len(inputs))._replace(inputs=inputs))
-            outcomes = self._data.outcomes[first : first + size]
+            outcomes = self._outcomes[first : first + size]
             self._conversion.write_targets(outcomes, chunk, slice(None))
             yield chunk
 

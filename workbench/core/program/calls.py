@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TypeAlias
 
 from workbench.core.numerics import Line
@@ -145,6 +146,17 @@ class Call:
     operation: str
     operands: tuple[Operand, ...]
     target: Register
+
+    @property
+    def terms(self) -> int:
+        """The single operations that it takes, about."""
+        if self.operation not in ("dot", "vdot", "sum", "row_max"):
+            return prod(self.target.shape)
+        first = prod(self.operands[0].source.shape)
+        if self.operation != "dot" or not self.target.shape:
+            return first
+        second = prod(self.operands[1].source.shape)
+        return round((first * second * prod(self.target.shape)) ** 0.5)
 
     @property
     def in_place(self) -> bool:

@@ -1,38 +1,285 @@
-"""Calls as loops that numba compiles: for small networks single numbers, for others loops and BLAS.
+"""The training loop as numba compiles it for arrays: loops, and BLAS for products of matrices.
 
-Elementwise calls on arrays of one shape that follow each other share a loop, so that what one
-writes the next one reads from a register of the processor.
+Elementwise calls on arrays of one shape that follow each other share a loop, so that the next one
+finds in a register of the processor what the one before wrote.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from workbench.core.optimizers import Optimizer
-from workbench.core.program.buffers import needed_calls
+from workbench.core.program.buffers import Buffers, needed_calls
 from workbench.core.program.calls import (
+    COLUMN,
+    ELEMENTWISE,
+    TRANSPOSE,
+    Block,
+    Call,
+    Constant,
+    Operand,
     Register,
 )
-from workbench.core.program.python_source import PythonWriter
+from workbench.core.program.loops import FreeNames, data_of, names_of
+from workbench.core.program.number_loops import imports_of
+from workbench.core.program.numpy_source import comments
+from workbench.core.program.python_source import ATOM, PRODUCT, Formula, entry
 from workbench.core.program.source import Lowered
+from workbench.errors import InputError
 
 INDICES = ("i", "j")
+"""The variables of the loops over rows and columns."""
 
-_FLOAT = re.compile(r"(?<![\w.])\d+\.\d*(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])\d+\.\d*(?:e[+-]?\d+)?")
 
 
-def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) -> str:
-    """The function `train` in single numbers, with arrays for what goes in and out.
+def numba_loop(
+    lowered: Lowered, buffers: Buffers, optimizer: Optimizer, *, keeps_outputs: bool
+) -> tuple[str, list[tuple[str, tuple[int, ...], bool]]]:
+    """A module with the function `train(samples, starts, outputs, losses, squares, vectors,
+    scalars, parameters, gradients, buffers)`, which returns how many steps it made.
 
-    Its arguments are those of `numba_loop` without the arrays of single parameters and gradients.
+    All are arrays, or tuples of arrays. `vectors` are those of parameters, gradients and states;
+    `parameters` and `gradients` are views of the first two, one for each.
+
+    Returns
+    -------
+    The source, and name, shape and truth-valuedness of each of the buffers, in order.
+
+    Raises
+    ------
+    InputError
+        If numba cannot compute it: a plugin's function of arrays, a Jacobian that is written out.
     """
-    writer = PythonWriter()
-    outputs = [lowered.output] if keeps_outputs else []
-    results = [lowered.loss, *outputs, *lowered.gradients]
-    step = writer.lines(needed_calls(lowered.blocks, results), results)
+    writer = _NumbaWriter(buffers)
+    step = writer.lines(needed_calls(lowered.blocks, [lowered.loss, *lowered.gradients]))
+    free = FreeNames([*buffers.places.values(), *(r.name for r in lowered.given), *INDICES])
+    names = {name: free(name) for name in names_of(optimizer)}
+    square, norm, check, place = map(free, ("squared_norm", "norm", "check", "k"))
+    vectors = [names[name] for name in ("theta", "g", *optimizer.rule.states)]
+    entries = {name: f"{names[name]}[{place}]" for name in ("theta", "g", *optimizer.rule.states)}
+    gradient, limited = entries["g"], free("limited")
+    scalars = [names[name] for name in optimizer.scalar_names]
+    loss = buffers.places.get(lowered.loss, lowered.loss.name)
+    data, size = data_of(lowered), max(lowered.output.shape[:1], default=1)
+    lines = [
+        *(f"{register.name} = samples[{n}][at : at + {size}]" for n, register in enumerate(data)),
+        *(f"{name} = scalars[{number}][step]" for number, name in enumerate(scalars)),
+        *step,
+        f"{square} = 0.0",
+        f"for {place} in range(len({names['g']})):",
+        f"    {square} += {gradient} * {gradient}",
+        f"{check} = {loss} + {square}",
+        f"if not isfinite({check}):",
+        "    break",
+        *([f"{norm} = sqrt({square})"] if optimizer.needs_norm else []),
+        *optimizer.norm_lines({**names, "norm": norm}),
+        f"# the optimizer {optimizer.rule.name}",
+        f"for {place} in range(len({names['theta']})):",
+        f"    {limited} = {gradient}",
+        *(f"    {line}" for line in optimizer.entry_lines({**names, **entries, "g": limited})),
+        f"losses[step] = {loss}",
+        f"squares[step] = {square}",
+    ]
+    if keeps_outputs:
+        lines.append(f"outputs[step * {size} : (step + 1) * {size}] = {lowered.output.name}")
+    held = [
+        *((register.name, f"parameters[{n}]") for n, register in enumerate(lowered.parameters)),
+        *((register.name, f"gradients[{n}]") for n, register in enumerate(lowered.gradients)),
+        *((name, f"vectors[{number}]") for number, name in enumerate(vectors)),
+        *((name, f"buffers[{n}]") for n, (name, _, _) in enumerate(writer.allocations)),
+    ]
+    typed = _Typed()
+    body = [typed.line(line) for line in lines]
+    code = [
+        "def train(samples, starts, outputs, losses, squares, vectors, scalars, parameters, "
+        "gradients, buffers):",
+        *(f"    {name} = {value}" for name, value in held),
+        "    done = 0",
+        "    for step in range(len(starts)):",
+        "        at = starts[step]",
+        *(f"        {line}" for line in body),
+        "        done += 1",
+        "    return done",
+        "",
+    ]
+    constants = [f"{name} = dtype({number})" for number, name in typed.names.items()]
+    head = [*imports_of(code), "from numpy import dot", "", *constants, "", ""]
+    return "\n".join([*head, *code]), writer.allocations
 
-    def entries(registers: Iterable[Register]) -> list[str]:
-        return [str(name) for register in registers for name in writer.names(register).flat]
 
-    parameters, gradients = entries(lowered.parameters), entries(lowered.gradients)
+class _Typed:
+    """Names for the numbers in source, so that they are of the type of the arrays.
+
+    Attributes
+    ----------
+    names : by number, as it is written.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def line(self, line: str) -> str:
+        """A line with names for numbers, unless it is a comment."""
+        if line.lstrip().startswith("#"):
+            return line
+        return _NUMBER.sub(self._name, line)
+
+    def _name(self, found: re.Match[str]) -> str:
+        return self.names.setdefault(found[0], f"number_{len(self.names) + 1}")
+
+
+class _NumbaWriter:
+    """Writes calls as loops, and keeps what must be there before the first step.
+
+    Attributes
+    ----------
+    allocations : name, shape and truth-valuedness of each buffer.
+    """
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self.allocations = list(buffers.allocations)
+        self._ones: dict[Constant, str] = {}
+
+    def lines(self, blocks: Iterable[Block]) -> list[str]:
+        """The calls of all equations; a loop may go over the calls of several."""
+        lines: list[str] = []
+        group: list[Call] = []
+        for block in blocks:
+            heading = [f"# {comment}" for comment in comments(block)]
+            for call in block.calls:
+                if group and not self._joins(call, group):
+                    lines += self._loop(group)
+                    group = []
+                lines += heading
+                heading = []
+                if call.target.shape and call.operation in _IN_LOOPS:
+                    group.append(call)
+                else:
+                    lines += self._alone(call)
+        return [*lines, *self._loop(group)]
+
+    def _joins(self, call: Call, group: Sequence[Call]) -> bool:
+        """Whether a call can be in one loop with others: nobody reads what stands elsewhere."""
+        if call.operation not in _IN_LOOPS or call.target.shape != group[0].target.shape:
+            return False
+        written = {self._place(other.target) for other in group}
+        moved = {
+            self._place(operand.source)
+            for other in (*group, call)
+            for operand in other.operands
+            if isinstance(operand.source, Register)
+            and (operand.views or operand.source.shape != call.target.shape)
+        }
+        return moved.isdisjoint({*written, self._place(call.target)})
+
+    def _loop(self, group: Sequence[Call]) -> list[str]:
+        """One loop, or two of them nested, over the entries of arrays of one shape."""
+        if not group:
+            return []
+        lines, indent = [], ""
+        for index, size in zip(INDICES, group[0].target.shape, strict=False):
+            lines.append(f"{indent}for {index} in range({size}):")
+            indent += "    "
+        at = INDICES[: len(group[0].target.shape)]
+        for call in group:
+            values = [self._entry(operand, at) for operand in call.operands]
+            masks = [operand.is_boolean for operand in call.operands]
+            formula = entry(call.operation, values, masks)
+            lines.append(f"{indent}{self._place(call.target)}[{', '.join(at)}] = {formula.text}")
+        return lines
+
+    def _entry(self, operand: Operand, at: Sequence[str]) -> Formula:
+        """An operand's entry at the place of the loop."""
+        if isinstance(operand.source, Constant):
+            text = repr(operand.source.value)
+            return Formula(text, PRODUCT if text[0] == "-" else ATOM)
+        name, indices = self._place(operand.source), list(at)
+        if not operand.source.shape:
+            return Formula(name if not operand.source.is_given else f"{name}[()]")
+        for view in reversed(operand.views):
+            if view == TRANSPOSE:
+                indices.reverse()
+            elif view == COLUMN:
+                indices = indices[:1]
+            else:
+                raise InputError(
+                    "numba is not given arrays of another shape; use the backend numpy"
+                )
+        return Formula(f"{name}[{', '.join(indices[-len(operand.source.shape) :])}]")
+
+    def _alone(self, call: Call) -> list[str]:
+        """A call that is no loop over the entries of its target."""
+        target = self._place(call.target)
+        if call.operation == "dot" and call.target.shape:
+            return [f"dot({', '.join(map(self._array, call.operands))}, {target})"]
+        if call.operation in ("dot", "vdot", "sum"):
+            return self._reduction(call, target)
+        if call.operation == "row_max" and call.target.shape:
+            (operand,) = call.operands
+            rows, columns = self._shape(operand)
+            first, other = (self._entry(operand, ("i", j)).text for j in ("0", "j"))
+            return [
+                f"for i in range({rows}):",
+                f"    {target}[i] = {first}",
+                f"    for j in range(1, {columns}):",
+                f"        if not {other} <= {target}[i]:",
+                f"            {target}[i] = {other}",
+            ]
+        if not call.target.shape and call.operation in _IN_LOOPS:
+            values = [self._entry(operand, ()) for operand in call.operands]
+            text = entry(call.operation, values, [False] * len(values)).text
+            return [f"{target}[()] = {text}" if call.target.is_given else f"{target} = {text}"]
+        raise _refusal(call.operation)
+
+    def _reduction(self, call: Call, target: str) -> list[str]:
+        """A sum over all entries."""
+        shape = self._shape(call.operands[0])
+        lines, indent = [f"{target} = 0.0"], ""
+        for index, size in zip(INDICES, shape, strict=False):
+            lines.append(f"{indent}for {index} in range({size}):")
+            indent += "    "
+        at = INDICES[: len(shape)]
+        factors = (self._entry(operand, at).within(ATOM) for operand in call.operands)
+        return [*lines, f"{indent}{target} += {' * '.join(factors)}"]
+
+    def _array(self, operand: Operand) -> str:
+        """An operand as an array with its views."""
+        if isinstance(operand.source, Constant):
+            name = self._ones_array(operand.source)
+        else:
+            name = self._place(operand.source)
+        if any(view != TRANSPOSE for view in operand.views):
+            raise _refusal("arrays of another shape")
+        return name + ".T" * len(operand.views)
+
+    def _ones_array(self, constant: Constant) -> str:
+        if constant.value != 1.0 or constant.is_identity:
+            raise _refusal("identity matrices")
+        if constant not in self._ones:
+            self._ones[constant] = constant.name
+            self.allocations.append((constant.name, constant.shape, False))
+        return self._ones[constant]
+
+    def _shape(self, operand: Operand) -> tuple[int, ...]:
+        shape = operand.source.shape
+        for view in operand.views:
+            if view == TRANSPOSE:
+                shape = shape[::-1]
+            elif isinstance(view, tuple):
+                shape = view
+        return shape
+
+    def _place(self, source: Register | Constant) -> str:
+        assert isinstance(source, Register)
+        return self._buffers.places.get(source, source.name)
+
+
+def _refusal(what: str) -> InputError:
+    return InputError(f"the backend numba does not compute with {what}; use the backend numpy")
+
+
+_IN_LOOPS = ELEMENTWISE | {"copy", "where"}
+"""What is done entry by entry."""

@@ -103,7 +103,7 @@ def python_loop(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) 
         *(f"        vectors[{place}][:] = {entries}" for place, entries in enumerate(held)),
         "",
     ]
-    return "\n".join([*imports_of(code), *code])
+    return "\n".join([*imports_of(code), "", "", *code])
 
 
 def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) -> str:
@@ -140,15 +140,15 @@ def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool
         "    return done",
         "",
     ]
-    return "\n".join([*imports_of(code), *code])
+    return "\n".join([*imports_of(code), "", "", *code])
 
 
 def imports_of(code: Iterable[str]) -> list[str]:
     """The line that imports what code calls of the module `math`.
 
     >>> imports_of(["y = exp(x)"])
-    ['from math import exp', '', '']
+    ['from math import exp']
     """
     called = {name for line in code for name in _CALLED.findall(line)}
     functions = sorted(called & set(dir(math)))
-    return [f"from math import {', '.join(functions)}", "", ""] if functions else []
+    return [f"from math import {', '.join(functions)}"] if functions else []

@@ -156,8 +156,8 @@ class PythonWriter:
             case "sum":
                 return _array([_sum(first.flat)], ())
             case "row_max":
-                grid = first.reshape(-1, first.shape[-1])
-                return _array([_largest(list(row)) for row in grid], call.target.shape)
+                rows = first.reshape(-1, first.shape[-1])
+                return _array([_largest(list(row)) for row in rows], call.target.shape)
             case "concatenate 0" | "concatenate 1":
                 return np.concatenate(operands, int(call.operation[-1]))
             case "diag":
@@ -168,11 +168,8 @@ class PythonWriter:
                 return _array([first[i, i] for i in range(len(first))], first.shape[:1])
             case "kron":
                 left, right = (o.reshape(len(o), -1) for o in operands)
-                blocks = [[[_multiply(a, b) for b in right.flat] for a in row] for row in left]
-                grid = _array(
-                    [entry for row in blocks for block in row for entry in block],
-                    (*left.shape, *right.shape),
-                )
+                products = [_multiply(a, b) for a in left.flat for b in right.flat]
+                grid = _array(products, (*left.shape, *right.shape))
                 return grid.transpose(0, 2, 1, 3).reshape(call.target.shape)
         *spread, _ = np.broadcast_arrays(*operands, np.empty(call.target.shape))
         masks = [operand.is_boolean for operand in call.operands]

@@ -1,0 +1,156 @@
+"""What every stepper works on: batches, and a learner that the steps change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.core.optimizers import Optimizer
+from workbench.core.parameters import Parameters
+from workbench.core.program.source import Lowered, lower
+from workbench.derivation.network import BATCH
+from workbench.derivation.steps import Derivation
+
+Array = NDArray[Any]
+
+Scalars = Mapping[str, "Array | float"]
+"""The optimizer's scalars by name: one for each step, or the same for all."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Consecutive batches of one size, a sample a row.
+
+    Attributes
+    ----------
+    samples : the inputs in order, then the targets, of all batches.
+    starts : the first sample of each batch.
+    outputs : (batches · size, outputs), the place for what the network answers, if it is wanted.
+    """
+
+    samples: tuple[Array, ...]
+    starts: NDArray[np.int64]
+    size: int
+    outputs: Array | None = None
+
+    def __len__(self) -> int:
+        """Count the batches."""
+        return len(self.starts)
+
+    def __getitem__(self, part: slice) -> Batches:
+        """Some of the batches."""
+        start, stop, _ = part.indices(len(self))
+        places = None
+        if self.outputs is not None:
+            places = self.outputs[start * self.size : stop * self.size]
+        found = Batches(self.samples, self.starts[part], self.size, places)
+        found.__dict__.update(data=self.data[part], arrays=self.arrays[part])
+        return found
+
+    @cached_property
+    def data(self) -> list[tuple[Array, ...]]:
+        """Views of the samples of each batch; the same for a batch that comes again."""
+        views: dict[int, tuple[Array, ...]] = {}
+        for start in self.starts.tolist():
+            if start not in views:
+                views[start] = tuple(part[start : start + self.size] for part in self.samples)
+        return [views[start] for start in self.starts.tolist()]
+
+    @cached_property
+    def arrays(self) -> list[tuple[Array, ...]]:
+        """The views of each batch, the place for its outputs last."""
+        if self.outputs is None:
+            return self.data
+        size = self.size
+        ends = range(size, len(self.outputs) + size, size)
+        places = [self.outputs[end - size : end] for end in ends]
+        return [(*data, place) for data, place in zip(self.data, places, strict=True)]
+
+    @cached_property
+    def numbers(self) -> list[tuple[list[float], ...]]:
+        """The numbers of each batch; those of a batch that comes again are not read again."""
+        numbers: list[tuple[list[float], ...]] = []
+        last: tuple[Array, ...] | None = None
+        for data in self.data:
+            again = data is last
+            numbers.append(numbers[-1] if again else tuple(p.ravel().tolist() for p in data))
+            last = data
+        return numbers
+
+
+@dataclass
+class Steps:
+    """What steps came to: the loss of each batch and the square of its gradient's norm."""
+
+    losses: list[float] = field(default_factory=list)
+    squares: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Count the steps that were made."""
+        return len(self.losses)
+
+
+class NotFinite(ArithmeticError):
+    """A step met a loss or a gradient that is not finite; it has changed nothing."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What training changes, and the formulas by which it does.
+
+    Attributes
+    ----------
+    derivation : of the loss of a batch.
+    parameters, gradients : of the same shapes, a vector each.
+    states : the optimizer's vectors by name, of the shapes of the parameters, zero at first.
+    """
+
+    derivation: Derivation
+    title: str
+    parameters: Parameters
+    gradients: Parameters
+    optimizer: Optimizer
+    states: Mapping[str, Parameters]
+
+    @classmethod
+    def begin(
+        cls, derivation: Derivation, title: str, parameters: Parameters, optimizer: Optimizer
+    ) -> Learner:
+        """Start with parameters that are there and states of zero."""
+        states = {name: parameters.zeros_like() for name in optimizer.rule.states}
+        return cls(derivation, title, parameters, parameters.zeros_like(), optimizer, states)
+
+    def lowered(self, batch_size: int) -> Lowered:
+        """The calls for batches of one size."""
+        sizes = {**self.derivation.system.sizes, BATCH.names[0]: batch_size}
+        return lower(self.derivation, sizes, self.parameters.turned)
+
+    def examine(self, loss: float) -> float:
+        """The square of the gradient's norm where only that overflows; else NotFinite."""
+        gradients = self.gradients.vector
+        if math.isfinite(loss) and np.isfinite(gradients).all():
+            return float(np.dot(gradients.astype(np.float64), gradients))
+        raise NotFinite
+
+
+class Stepper(Protocol):
+    """Makes steps with batches of one size."""
+
+    backend: str
+
+    def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
+        """Make a step with each batch; NotFinite ends it before the step that cannot be made."""
+
+
+def rest_of(scalars: Scalars, done: int) -> Scalars:
+    """The scalars without those of the first steps."""
+    return {
+        name: values if isinstance(values, float) else values[done:]
+        for name, values in scalars.items()
+    }
