@@ -304,7 +304,7 @@ def test_the_source_calls_numpy_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("architecture", "loss", "call"),
     [
-        ("2-3:softmax", "cross_entropy", "maximum.reduce"),
+        ("2-3:softmax", "cross_entropy", "argmax"),
         ("2-3:softplus", "half_squared_error", "logaddexp"),
         ("2-3:sigmoid", "binary_cross_entropy", "logaddexp"),
     ],
@@ -318,7 +318,7 @@ def test_the_source_says_where_another_form_is_computed(
     assert said
     for place in said:
         assert lines[place - 1].startswith("# ")  # the formula that is shown
-    calls = [place for place, line in enumerate(lines) if line.startswith(call)]
+    calls = [place for place, line in enumerate(lines) if f"{call}(" in line]
     assert calls
     assert min(said) < min(calls)
     plain = compile_network(wb.network("2-3:tanh"), batch_size=4).source

@@ -1,27 +1,37 @@
 """Backends: which kind of program makes the steps of a training, and with how many threads.
 
-What a step costs is estimated from its calls: each call of NumPy costs about the same whatever it
-computes, until arrays are large; plain Python pays for every single number. The constants below
-are microseconds, measured on one machine; only their ratios matter.
+What a step costs is estimated from its calls. A call of NumPy costs about the same whatever it
+computes, until arrays are large; plain Python pays for every single number; what numba compiles
+saves the calls and some passes through memory, once it is compiled. The constants are
+microseconds, measured on one machine; only their ratios matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from math import prod
 
+from workbench.core.program.buffers import assign_buffers
 from workbench.core.program.calls import PRIMITIVES
+from workbench.core.program.source import Lowered
 from workbench.core.steppers import Learner, Stepper
 from workbench.errors import InputError
 
 COST_OF_A_CALL = 0.4
+COST_OF_AN_ENTRY = 2e-4
+"""Of one pass of NumPy through an array."""
+
 COST_OF_A_NUMBER = 0.03
 COST_OF_A_FUNCTION = 0.06
-"""A function such as e^x, beside the number itself."""
+"""A function such as e^x in plain Python, beside the number itself."""
 
 MOST_NUMBERS = 5_000
 """A step of more single numbers is no longer compiled by Python in reasonable time."""
+
+COMPILATION = 6e6
+"""What numba takes to compile the loops of a network, with something for its import."""
 
 SMALL_PRODUCT = 2**18
 """OpenBLAS and MKL use one thread for a product of matrices with at most so many terms."""
@@ -53,13 +63,17 @@ def make_stepper(
     return make(learner, batch_size, keeps_outputs=keeps_outputs)
 
 
-def choose_backend(wanted: str, learner: Learner, batch_size: int) -> str:
-    """The backend that is wanted, or with "auto" the one whose steps are fastest.
+def choose_backend(wanted: str, learner: Learner, batch_size: int, steps: int) -> str:
+    """The backend that is wanted, or with "auto" the one that is expected to be done first.
+
+    Parameters
+    ----------
+    steps : how many there are going to be.
 
     Raises
     ------
     InputError
-        If it cannot make the steps of this network.
+        If plain Python is wanted for float32.
     """
     is_float64 = learner.parameters.dtype == "float64"
     if wanted == "python" and not is_float64:
@@ -70,15 +84,35 @@ def choose_backend(wanted: str, learner: Learner, batch_size: int) -> str:
     if wanted != "auto":
         return wanted
     lowered = learner.lowered(batch_size)
+    if lowered.implementations:
+        return "numpy"
     calls = [call for block in lowered.blocks for call in block.calls]
-    parameters = learner.parameters.vector.size
     update = len(learner.optimizer.vector_lines().lines)
-    numbers = sum(call.terms for call in calls) + parameters * (update + 1)
+    updated = learner.parameters.vector.size * (update + 1)
+    numbers = sum(call.terms for call in calls) + updated
     functions = sum(prod(c.target.shape) for c in calls if c.operation in PRIMITIVES)
+    entries = sum(c.terms for c in calls if c.operation != "dot") + updated
+    in_numpy = (len(calls) + update + 2) * COST_OF_A_CALL + entries * COST_OF_AN_ENTRY
     in_python = numbers * COST_OF_A_NUMBER + functions * COST_OF_A_FUNCTION
-    in_numpy = (len(calls) + update + 2) * COST_OF_A_CALL
-    possible = is_float64 and not lowered.implementations and numbers <= MOST_NUMBERS
-    return "python" if possible and in_python < in_numpy else "numpy"
+    is_for_python = is_float64 and numbers <= MOST_NUMBERS and in_python < in_numpy
+    least = in_python if is_for_python else in_numpy
+    if steps * least > COMPILATION and _is_for_numba(learner, lowered):
+        return "numba"
+    return "python" if is_for_python else "numpy"
+
+
+def _is_for_numba(learner: Learner, lowered: Lowered) -> bool:
+    """Whether numba is installed and can compute it."""
+    if find_spec("numba") is None:
+        return False
+    from workbench.core.program.numba_source import numba_loop
+
+    try:
+        buffers = assign_buffers(lowered.blocks)
+        numba_loop(lowered, buffers, learner.optimizer, keeps_outputs=False)
+    except InputError:
+        return False
+    return True
 
 
 def choose_threads(wanted: int | None, learner: Learner, batch_size: int) -> int | None:

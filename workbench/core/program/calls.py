@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import prod
+from math import isqrt, prod
 from typing import TypeAlias
 
 from workbench.core.numerics import Line
@@ -156,7 +156,7 @@ class Call:
         if self.operation != "dot" or not self.target.shape:
             return first
         second = prod(self.operands[1].source.shape)
-        return round((first * second * prod(self.target.shape)) ** 0.5)
+        return isqrt(first * second * prod(self.target.shape))
 
     @property
     def in_place(self) -> bool:

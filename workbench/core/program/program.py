@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.calculus.expressions import Kind
-from workbench.core.parameters import Parameters, parameter_shapes
+from workbench.core.parameters import Parameters
 from workbench.core.program.source import Source, turned_parameters, write_source
+from workbench.core.sample_loop import SampleLoop
+from workbench.core.trainable import Trainable, trainable_network
 from workbench.derivation.differentiate import derive
 from workbench.derivation.network import Network
 from workbench.derivation.steps import ELEMENTWISE, Derivation, Strategy
@@ -34,8 +35,8 @@ class Program:
     buffer_bytes : the memory it takes besides parameters and gradients.
     parameters, gradients : arrays by name, views of one vector each; `step` fills the gradients.
     bare_step : `step` without its checks of shapes and its guard against NumPy's warnings, for
-        loops with their own.
-    outputs : (samples, outputs), the network's output in the latest `step` or `forward`.
+        loops with their own; it takes every input, then every target.
+    outputs : (samples, outputs), what is predicted in the latest `step` or `forward`.
 
     >>> from workbench.plugins.build import build_network
     >>> from workbench.plugins.registry import load_registry
@@ -49,6 +50,7 @@ class Program:
     def __init__(
         self,
         source: Source,
+        model: Trainable,
         derivation: Derivation,
         batch_size: int,
         parameters: Parameters,
@@ -56,25 +58,27 @@ class Program:
     ) -> None:
         self.source = source.text
         self.buffer_bytes = source.buffer_bytes
+        self.model = model
         self.derivation = derivation
         self.batch_size = batch_size
         self.parameters = parameters
         self.gradients = gradients
-        namespace: dict[str, Any] = dict(source.implementations)
-        exec(compile(source.text, "<workbench program>", "exec"), namespace)
-        (given,) = derivation.system.of_kind(Kind.INPUT)
-        self._input_shape = batch_size, given.shape[0].size(derivation.system.sizes)
-        names = [parameter.symbol.name for parameter in derivation.system.parameters]
-        arrays = [held.stored(name) for held in (parameters, gradients) for name in names]
-        self.bare_step, self._forward, self._predict, self.outputs = namespace["build"](*arrays)
+        self.bare_step, self._forward, self._predict, outputs = _build(
+            source, parameters, gradients
+        )
+        if model.output is None:
+            outputs = np.empty(0, parameters.dtype)
+        self.outputs = outputs.reshape(batch_size, model.outputs)
 
-    def step(self, inputs: Array, targets: Array) -> float:
+    def step(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
         """Forward and backward pass of one batch.
 
         Parameters
         ----------
         inputs : (batch_size, features), of the program's dtype, row by row in memory.
         targets : (batch_size, outputs), likewise.
+        weights : (batch_size,), what each sample counts in the loss, as `Trainable.shares` gives
+            it; all the same if not given.
 
         Returns
         -------
@@ -85,27 +89,29 @@ class Program:
         InputError
             If inputs or targets do not have those shapes.
         """
-        self._require_shapes(inputs, targets)
+        arrays = self._arrays(inputs, targets, weights)
         with np.errstate(all="ignore"):
-            return float(self.bare_step(inputs, targets))
+            return float(self.bare_step(*arrays))
 
-    def forward(self, inputs: Array, targets: Array) -> float:
-        """The loss of one batch; `outputs` then hold the network's output."""
-        self._require_shapes(inputs, targets)
+    def forward(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
+        """The loss of one batch; `outputs` then hold what is predicted."""
+        arrays = self._arrays(inputs, targets, weights)
         with np.errstate(all="ignore"):
-            return float(self._forward(inputs, targets))
+            return float(self._forward(*arrays))
 
     def predict(self, inputs: Array) -> Array:
-        """The network's output for one batch, (batch_size, outputs), as a fresh array."""
-        self._require_shapes(inputs)
+        """What is predicted for one batch, (batch_size, outputs), as a fresh array."""
+        _require_shape("inputs", inputs, (self.batch_size, self.model.input_width))
         with np.errstate(all="ignore"):
-            self._predict(inputs)
+            self._predict(*self.model.views(inputs))
         return np.array(self.outputs)
 
-    def _require_shapes(self, inputs: Array, targets: Array | None = None) -> None:
-        _require_shape("inputs", inputs, self._input_shape)
-        if targets is not None:
-            _require_shape("targets", targets, self.outputs.shape)
+    def _arrays(self, inputs: Array, targets: Array, weights: Array | None) -> tuple[Array, ...]:
+        _require_shape("inputs", inputs, (self.batch_size, self.model.input_width))
+        _require_shape("targets", targets, (self.batch_size, self.model.target_width))
+        if self.model.weights is not None and weights is None:
+            weights = self.model.shares(np.ones(self.batch_size, self.parameters.dtype))
+        return self.model.views(inputs, targets, weights)
 
 
 def _require_shape(what: str, array: Array, expected: tuple[int, ...]) -> None:
@@ -113,6 +119,15 @@ def _require_shape(what: str, array: Array, expected: tuple[int, ...]) -> None:
         raise InputError(
             f"{what} of shape {np.shape(array)}; this program takes {expected}, a sample a row"
         )
+
+
+def _build(source: Source, parameters: Parameters, gradients: Parameters) -> tuple[Any, ...]:
+    """The functions that a source defines, and the array of its outputs."""
+    namespace: dict[str, Any] = dict(source.implementations)
+    exec(compile(source.text, "<workbench program>", "exec"), namespace)
+    arrays = [held.stored(name) for held in (parameters, gradients) for name in parameters]
+    built: tuple[Any, ...] = namespace["build"](*arrays)
+    return built
 
 
 def compile_network(
@@ -124,7 +139,29 @@ def compile_network(
     parameters: Parameters | None = None,
     gradients: Parameters | None = None,
 ) -> Program:
-    """Derive a network's gradients for a batch and compile them.
+    """Derive a network's gradients for a batch and compile them; see `compile_model`."""
+    found = compile_model(
+        trainable_network(network),
+        batch_size=batch_size,
+        dtype=dtype,
+        strategy=strategy,
+        parameters=parameters,
+        gradients=gradients,
+    )
+    assert isinstance(found, Program)
+    return found
+
+
+def compile_model(
+    model: Trainable,
+    *,
+    batch_size: int,
+    dtype: DTypeLike = np.float64,
+    strategy: Strategy = ELEMENTWISE,
+    parameters: Parameters | None = None,
+    gradients: Parameters | None = None,
+) -> Program | SampleLoop:
+    """Derive a model's gradients for a batch and compile them, sample by sample if need be.
 
     Parameters
     ----------
@@ -139,17 +176,27 @@ def compile_network(
     """
     if batch_size < 1:
         raise InputError(f"a batch holds at least one sample, not {batch_size}")
-    derivation = derived(network, strategy)
+    derivation = derived(model, strategy)
     turned = turned_parameters(derivation.system) if parameters is None else parameters.turned
-    source = write_source(derivation, batch_size, dtype, str(network), turned)
+    source = write_source(derivation, batch_size, dtype, model.title, turned, model.output)
     if parameters is None:
-        parameters = Parameters(parameter_shapes(network), dtype, turned)
+        parameters = Parameters(model.parameters, dtype, turned)
     if gradients is None:
         gradients = parameters.zeros_like()
-    return Program(source, derivation, batch_size, parameters, gradients)
+    if model.is_batch:
+        return Program(source, model, derivation, batch_size, parameters, gradients)
+    step, forward, predict, _ = _build(source, parameters, gradients)
+    return SampleLoop(
+        model,
+        step=step,
+        forward=forward,
+        predict=predict,
+        gradients=gradients.vector,
+        batch_size=batch_size,
+    )
 
 
 @lru_cache(maxsize=8)
-def derived(network: Network, strategy: Strategy) -> Derivation:
+def derived(model: Trainable, strategy: Strategy) -> Derivation:
     """A batch's derivation, which does not depend on how many samples the batch holds."""
-    return derive(network.system(batch=True), strategy=strategy)
+    return derive(model.system, strategy=strategy)

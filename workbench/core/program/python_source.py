@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -168,16 +169,16 @@ class PythonWriter:
                 return _array([first[i, i] for i in range(len(first))], first.shape[:1])
             case "kron":
                 left, right = (o.reshape(len(o), -1) for o in operands)
-                products = [_multiply(a, b) for a in left.flat for b in right.flat]
+                products = [_multiply(*pair) for pair in product(left.flat, right.flat)]
                 grid = _array(products, (*left.shape, *right.shape))
                 return grid.transpose(0, 2, 1, 3).reshape(call.target.shape)
         *spread, _ = np.broadcast_arrays(*operands, np.empty(call.target.shape))
         masks = [operand.is_boolean for operand in call.operands]
-        entries = [
+        formulas = [
             entry(call.operation, [operand[place] for operand in spread], masks)
             for place in np.ndindex(call.target.shape)
         ]
-        return _array(entries, call.target.shape)
+        return _array(formulas, call.target.shape)
 
     def _read(self, operand: Operand) -> Entries:
         """An operand's entries: names, or what is written in their place."""

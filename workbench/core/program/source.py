@@ -107,7 +107,8 @@ def lower(
 
     Parameters
     ----------
-    output : the symbol of what is predicted; that of the equation before the loss if not given.
+    output : the symbol of what is predicted; that of the equation before the loss, if there is one,
+        if not given.
 
     Raises
     ------
@@ -143,7 +144,7 @@ def lower(
         given[Kind.PARAMETER],
         [gradients[symbol.symbol.name] for symbol in system.parameters],
         results[system.loss],
-        results[output or system.equations[-2].left],
+        results[output or system.equations[-2:][0].left],
         lowering.implementations,
     )
 
@@ -190,12 +191,14 @@ def write_source(
     dtype: DTypeLike = np.float64,
     title: str = "",
     turned: Collection[str] | None = None,
+    output: Expression | None = None,
 ) -> Source:
     """Print a derivation's forward and backward pass as a Python module.
 
     Parameters
     ----------
     turned : the parameters that are stored as their transposes; see `turned_parameters`.
+    output : as in `lower`.
 
     Raises
     ------
@@ -206,7 +209,7 @@ def write_source(
     """
     if turned is None:
         turned = turned_parameters(derivation.system)
-    return _Writer(derivation, batch_size, float_type(dtype), title, turned).write()
+    return _Writer(derivation, batch_size, float_type(dtype), title, turned, output).write()
 
 
 def float_type(given: DTypeLike) -> np.dtype[Any]:
@@ -231,6 +234,7 @@ class _Writer:
     dtype: np.dtype[Any]
     title: str
     turned: Collection[str]
+    output: Expression | None
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -238,7 +242,7 @@ class _Writer:
 
     @cached_property
     def lowered(self) -> Lowered:
-        return lower(self.derivation, self.sizes, self.turned)
+        return lower(self.derivation, self.sizes, self.turned, self.output)
 
     @cached_property
     def buffers(self) -> Buffers:
@@ -336,6 +340,7 @@ def numpy_module(
     given = {register.name for register in (*lowered.inputs, *lowered.targets)}
     inline = {v: k for k, v in writer.hoisted.items() if re.split(r"\W", k)[0] in given}
     making = [f"{name} = {constant.text}" for constant, name in writer.constants.items()]
+    making += [f"{name} = {text}" for name, text in writer.further.items()]
     for name, shape, boolean in writer.buffers.allocations:
         making.append(f"{name} = empty({shape}, {'bool' if boolean else 'dtype'})")
     making += [f"{v} = {k}" for k, v in writer.hoisted.items() if v not in inline]

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.calculus.expressions import Expression
 from workbench.core.optimizers import Optimizer
 from workbench.core.parameters import Parameters
 from workbench.core.program.source import Lowered, lower
@@ -31,7 +32,7 @@ class Batches:
     ----------
     samples : the inputs in order, then the targets, of all batches.
     starts : the first sample of each batch.
-    outputs : (batches · size, outputs), the place for what the network answers, if it is wanted.
+    outputs : (batches · size, *outputs), the place for what is predicted, if it is wanted.
     """
 
     samples: tuple[Array, ...]
@@ -109,6 +110,7 @@ class Learner:
     derivation : of the loss of a batch.
     parameters, gradients : of the same shapes, a vector each.
     states : the optimizer's vectors by name, of the shapes of the parameters, zero at first.
+    output : the symbol of what is predicted; that of the equation before the loss if None.
     """
 
     derivation: Derivation
@@ -117,19 +119,26 @@ class Learner:
     gradients: Parameters
     optimizer: Optimizer
     states: Mapping[str, Parameters]
+    output: Expression | None = None
 
     @classmethod
     def begin(
-        cls, derivation: Derivation, title: str, parameters: Parameters, optimizer: Optimizer
+        cls,
+        derivation: Derivation,
+        title: str,
+        parameters: Parameters,
+        optimizer: Optimizer,
+        output: Expression | None = None,
     ) -> Learner:
         """Start with parameters that are there and states of zero."""
         states = {name: parameters.zeros_like() for name in optimizer.rule.states}
-        return cls(derivation, title, parameters, parameters.zeros_like(), optimizer, states)
+        gradients = parameters.zeros_like()
+        return cls(derivation, title, parameters, gradients, optimizer, states, output)
 
     def lowered(self, batch_size: int) -> Lowered:
         """The calls for batches of one size."""
         sizes = {**self.derivation.system.sizes, BATCH.names[0]: batch_size}
-        return lower(self.derivation, sizes, self.parameters.turned)
+        return lower(self.derivation, sizes, self.parameters.turned, self.output)
 
     def examine(self, loss: float) -> float:
         """The square of the gradient's norm where only that overflows; else NotFinite."""

@@ -76,7 +76,7 @@ class NumbaStepper:
         done = 0
         while done < len(batches):
             rest = slice(done, None)
-            made = self._train(
+            made = self._compiled(
                 batches.samples,
                 batches.starts[rest],
                 outputs[done * batches.size :],
@@ -92,6 +92,17 @@ class NumbaStepper:
             if done < len(batches):
                 self._carefully.run(batches[done : done + 1], rest_of(scalars, done), steps)
                 done += 1
+
+    def _compiled(self, *arrays: Any) -> int:
+        from numba.core.errors import NumbaError
+
+        try:
+            return int(self._train(*arrays))
+        except NumbaError as error:
+            problem = str(error).splitlines()[0]
+            raise InputError(
+                f"numba cannot compile this network ({problem}); use the backend numpy"
+            ) from None
 
     @cached_property
     def _carefully(self) -> NumPyStepper:
