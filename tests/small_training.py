@@ -1,13 +1,9 @@
-"""A training that does little but keeps itself as a real one does, to be stopped and gone on with.
-
-`python -m tests.small_training RUN [--resume]` runs it.
-"""
+"""A training that does little but keeps itself as a real one does, to be stopped and gone on with."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +21,7 @@ PREPARATION = {
     "header": True,
     "mean": [0.0, 0.5],
     "scale": [1.0, 2.0],
+    "fill": None,
 }
 
 
@@ -74,9 +71,11 @@ class SmallTraining:
             record = self.train_epoch()
             best = record["loss"] < (math.inf if self.best_loss is None else self.best_loss)
             self.best_loss = record["loss"] if best else self.best_loss
-            writer.record(record)
+            writer.record(json.dumps(record))
             print(json.dumps(record), flush=True)
-            writer.checkpoint(self.state(), best=best, finished=self.epoch == self.epochs)
+            state = self.state()
+            finished = self.epoch == self.epochs
+            writer.checkpoint(state, best=state if best else None, finished=finished)
 
 
 def train(path: Path, *, seed: int = 0, epochs: int = EPOCHS, force: bool = False) -> None:
@@ -92,11 +91,3 @@ def resume(path: Path, *, seed: int = 0, epochs: int = EPOCHS) -> None:
     with writer:
         training.restore(state)
         training.run(writer)
-
-
-if __name__ == "__main__":
-    place, many = Path(sys.argv[1]), 100
-    if "--resume" in sys.argv:
-        resume(place, epochs=many)
-    else:
-        train(place, epochs=many)

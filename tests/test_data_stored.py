@@ -226,14 +226,14 @@ def test_a_stored_split_keeps_the_shares(classes: int, tmp_path: Path) -> None:
 
 def test_networks_take_stored_data(tmp_path: Path) -> None:
     network = build_network("2-4:softmax", registry=load_registry())
-    memory, stored = (recognise_classes(network, data) for data in both(tmp_path, table(40, 7)))
+    memory, stored = (recognise_classes(4, data) for data in both(tmp_path, table(40, 7)))
     assert memory.classes == stored.classes == ("0", "1", "2", "4")
     for data in (memory, stored):
         require_fit(network, data)
         source = sample_source(network, data, Preparation.fit(data), "float32", seed=1)
         assert collected(source.blocks(1, 8)).shape == (40, 6)
     numbers = both(tmp_path, table(40))[1]
-    assert recognise_classes(network, numbers) is numbers
+    assert recognise_classes(4, numbers) is numbers
     bounded = build_network("2-1:sigmoid", registry=load_registry())
     assert out_of_reach(bounded, numbers) == out_of_reach(bounded, load(tmp_path / "data.npy"))
     with pytest.raises(InputError, match=r"has 4 outputs, .* 1 column of numbers as target"):
@@ -418,7 +418,7 @@ def test_further_files_without_names_and_of_numbers_that_are_classes(tmp_path: P
     np.save(tmp_path / "train.npy", [[1, 5, 0], [2, 6, 1]])
     (tmp_path / "new.csv").write_text("3,7,1.0\n4,8,0\n")
     network = build_network("2-1", registry=load_registry())
-    training = recognise_classes(network, load(tmp_path / "train.npy"))
+    training = recognise_classes(network.widths[-1], load(tmp_path / "train.npy"))
     text = load(tmp_path / "new.csv", like=training)
     assert (text.inputs.tolist(), text.outcomes.tolist()) == ([[3, 7], [4, 8]], [1, 0])
     np.save(tmp_path / "new.npy", [[3, 7, 1], [4, 8, 1]])

@@ -36,7 +36,7 @@ def model(architecture: str, targets: tuple[str, ...], classes: tuple[str, ...] 
     names = tuple(f"x{place}" for place in range(features))
     zeros, ones = np.zeros(features), np.ones(features)
     preparation = Preparation(zeros, ones, names, targets, classes, True)
-    return api.Model(network, preparation, ForwardPass(network, parameters))
+    return api.Model(preparation, ForwardPass(network, parameters))
 
 
 def dataset_like(some: Any, inputs: Array, outcomes: Array) -> Dataset:
@@ -149,7 +149,7 @@ def test_missing_inputs_are_filled_where_training_did(tmp_path: Path) -> None:
     old = some.preparation
     names = old.input_names, old.target_names, None, True
     filling = Preparation(old.mean, old.scale, *names, np.array([7.0, 8.0]))
-    filled = api.Model(some.network, filling, some.forward_pass).evaluate(file)
+    filled = api.Model(filling, some.forward_pass).evaluate(file)
     truth = some.evaluate(dataset_like(some, np.array([[1.0, 8.0]]), np.array([[3.0]])))
     assert filled.to_json() == truth.to_json()
 

@@ -22,6 +22,7 @@ from workbench.core.data import Preparation
 from workbench.core.export import FORMATS, Trained, exported
 from workbench.core.inference import ForwardPass
 from workbench.core.parameters import Parameters, parameter_shapes
+from workbench.core.trainable import as_trainable
 from workbench.errors import InputError
 from workbench.plugins.registry import load_registry
 
@@ -63,22 +64,21 @@ def trained_network(
     mean, scale = 2e3 * rng.normal(size=features), rng.uniform(0.5, 2, features)
     means = rng.normal(size=features) if fill else None
     classes = tuple(f"class {place}\n" for place in range(network.widths[-1]))
-    return Trained(
-        network, Preparation(mean, scale, names, ("y",), classes, True, means), parameters
-    )
+    preparation = Preparation(mean, scale, names, ("y",), classes, True, means)
+    return Trained(as_trainable(network), preparation, parameters)
 
 
 def raw_inputs(trained: Trained, size: float) -> Array:
     """Inputs as far apart as that, a few of them missing if that is allowed."""
     rng = np.random.default_rng(1)
-    inputs = size * rng.normal(size=(9, trained.network.widths[0])) + trained.preparation.mean
+    inputs = size * rng.normal(size=(9, trained.model.input_width)) + trained.preparation.mean
     if trained.preparation.fill is not None:
         inputs[::4, 0] = np.nan
     return inputs
 
 
 def expected(trained: Trained, inputs: Array) -> Array:
-    forward_pass = ForwardPass(trained.network, trained.parameters)
+    forward_pass = ForwardPass(trained.model, trained.parameters)
     return forward_pass.predict(trained.preparation.apply(inputs))
 
 
@@ -148,7 +148,7 @@ def test_activations_by_any_formula(name: str, tmp_path: Path) -> None:
 def test_inputs_that_need_no_preparation(name: str) -> None:
     trained = trained_network("3-4:tanh-2", "float32")
     raw = Preparation(np.zeros(3), np.ones(3), ("a", "b", "c"), ("y", "z"), None, True)
-    assert_same_predictions(Trained(trained.network, raw, trained.parameters), name)
+    assert_same_predictions(Trained(trained.model, raw, trained.parameters), name)
 
 
 @pytest.mark.parametrize("name", ["torch", "numpy-source"])

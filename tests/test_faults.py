@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -119,7 +120,8 @@ def half(place: Path) -> None:
     training = SmallTraining(epochs=EPOCHS)
     with RunWriter.create(place, settings(0, EPOCHS), training.state()) as writer:
         training.run(writer, until=1)
-        writer.record(training.train_epoch())
+        writer.record(json.dumps(training.train_epoch()))
+        writer.flush()
     (place / f".workbench-{0:016x}").touch()
 
 

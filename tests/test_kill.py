@@ -16,11 +16,14 @@ import pytest
 
 from workbench.core.runs import BEST, LAST, METRICS, SETTINGS, load_run
 
-START = [sys.executable, "-m", "tests.small_training", "{run}"]
-RESUME = [*START, "--resume"]
-"""Command lines that train, and print something with every epoch; {run} is the directory."""
-
 ROOT = Path(__file__).parents[1]
+
+WORKBENCH = [sys.executable, "-m", "workbench", "train"]
+OFTEN = ["--checkpoint-every", "0.01s"]
+DATA = [str(ROOT / "examples" / "data" / "digits.csv"), "--validation", "0.2"]
+START = [*WORKBENCH, "64-8:relu-10:softmax", *DATA, "--epochs", "60", "--run", "{run}", *OFTEN]
+RESUME = [*WORKBENCH, "--resume", "{run}", *OFTEN]
+"""Command lines that train, and print something with every epoch; {run} is the directory."""
 
 
 def start(run: Path) -> subprocess.Popen[bytes]:
@@ -61,7 +64,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
 ) -> None:
     duration = finish(tmp_path / "whole")
     chance = random.Random(0)
-    for number in range(200 if request.config.getoption("--full") else 6):
+    for number in range(200 if request.config.getoption("--full") else 4):
         run = tmp_path / str(number)
         for _ in range(1 + number % 2):
             kill(run, duration * chance.random() / 2, at_once=chance.random() < 0.25)

@@ -20,8 +20,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that looks like a clone, with the files that the README asks to write."""
     folder = tmp_path_factory.mktemp("clone")
     (folder / "examples").symlink_to(ROOT / "examples")
-    for language, body in BLOCKS:
-        if language == "python" and (name := re.match(r"# (\w+\.py)\n", body)):
+    for _language, body in BLOCKS:
+        if name := re.match(r"# (\w+\.(?:py|toml))\n", body):
             (folder / name[1]).write_text(body, encoding="utf-8")
     return folder
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import ClassVar
 import pytest
 
 from workbench import __main__ as program
-from workbench.core.runs import FILES
+from workbench.core.runs import BEST, FILES, LAST
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
 XOR, DIGITS = EXAMPLES / "xor.csv", EXAMPLES / "digits.csv"
@@ -75,7 +76,8 @@ def test_every_record_is_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sys, "stdout", Output())
     assert workbench("train", "2-1", XOR, "--epochs", "3") == 0
-    assert Output.shown == [1, 2, 3]
+    assert Output.shown[0] == 1
+    assert Output.shown[-1] == 3
 
 
 def test_a_terminal_sees_one_line_of_progress(
@@ -86,11 +88,12 @@ def test_a_terminal_sees_one_line_of_progress(
     assert workbench("train", "2-1", XOR, "--epochs", "2") == 0
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 2
-    erase, first, between, second, last = told.err.split("\r\x1b[K")[1:]
-    assert erase == between == last == ""
-    assert first.startswith("epoch 1/2 ██████████░░░░░░░░░░ loss 0.")
-    assert second.startswith("epoch 2/2 ████████████████████ loss 0.")
-    assert len(first) <= 39
+    *drawn, end = told.err.split("\r\x1b[K")[1:]
+    assert len(drawn) >= 1
+    for line in filter(None, drawn):
+        assert re.match(r"epoch \d/2 [█░]{20} [\d,]+ step", line)
+        assert len(line) <= 39
+    assert re.fullmatch(r"workbench: 2 epochs in \d+\.\d s; loss 0\.\d+; accuracy 0\.\d+\n", end)
 
 
 def test_predict_prepares_as_training_did(tmp_path: Path, capsys: Capture) -> None:
@@ -169,10 +172,13 @@ BAD: dict[str, tuple[str, str]] = {
     "unknown dtype": ("2-1 {xor} --dtype float46", "unknown dtype 'float46'"),
     "no epochs": ("2-1 {xor} --epochs 0", "epochs 0; expected a whole number from 1"),
     "no batch": ("2-1 {xor} --batch-size 0", "batch_size 0; expected"),
-    "rate": ("2-1 {xor} --learning-rate 0", "learning rate 0; expected a number above 0"),
-    "momentum": ("2-1 {xor} --momentum 0.9", "momentum of 0.9 is of no use to adam"),
+    "rate": ("2-1 {xor} --learning-rate 0", r"learning rate 0\.0; expected a number above 0"),
+    "momentum": (
+        "2-1 {xor} --momentum 0.9",
+        "adam has no option momentum, which is one of momentum and nesterov",
+    ),
     "share": ("2-1 {xor} --validation 1.5", "validation share 1.5; expected a number from 0"),
-    "seed": ("2-1 {xor} --seed -1", "'--seed'"),
+    "seed": ("2-1 {xor} --seed -1", "seed -1; expected a whole number from 0"),
     "no file": ("2-1 nowhere.csv", "no such file: 'nowhere.csv'"),
     "no target": (
         "2-1 {xor} --target z",
@@ -224,15 +230,16 @@ def test_divergence_ends_with_its_own_code_after_the_last_record(
     assert workbench(*line) == 4
     told = capsys.readouterr()
     (complaint,) = told.err.splitlines()
-    assert ": epoch 1, step 2: the loss is " in complaint
+    assert ": epoch 1, step 2 (batch 2 of 2): not finite from L = " in complaint
+    assert complaint.endswith(f"the last good checkpoint is in {tmp_path / 'run'}")
     assert told.out == ""
-    assert contents(tmp_path) == {}
+    assert workbench("predict", tmp_path / "run", XOR) == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", str(XOR)], "no run in nowhere: there is no settings.json there"),
+        (["nowhere", str(XOR)], "no run in nowhere: there is no settings.toml there"),
         (["run", "nowhere.csv"], "no such file: 'nowhere.csv'"),
         (["run", "one.csv"], "the column 'x0' of training is missing"),
     ],
@@ -274,4 +281,129 @@ def test_a_closed_pipe_ends_training_quietly_and_keeps_the_run(tmp_path: Path) -
         assert process.stderr is not None
         assert process.stderr.read() == b""
         assert process.wait(60) == 141
-    assert sorted(contents(tmp_path / "run")) == sorted(FILES)
+    assert sorted(contents(tmp_path / "run")) == sorted(FILES - {BEST})
+
+
+# Experiments
+
+EXPERIMENT = """\
+network = "2-4-1"
+epochs = 6
+batch_size = 3
+optimizer = "momentum"
+
+[schedule]
+kind = "cosine"
+
+[data]
+train = "xor.csv"
+target = ["y"]
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with an experiment."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "xor.csv").write_bytes(XOR.read_bytes())
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
+    return tmp_path
+
+
+def test_the_settings_of_a_run_repeat_it_byte_for_byte(experiment: Path, capsys: Capture) -> None:
+    assert workbench("train", "experiment.toml", "--validation", "0.25", "--run", "first") == 0
+    out = capsys.readouterr().out
+    assert workbench("train", "first/settings.toml", "--run", "second") == 0
+    assert capsys.readouterr().out == out
+    assert contents(experiment / "first") == contents(experiment / "second")
+    assert {LAST, BEST} <= set(contents(experiment / "first"))
+
+
+def test_options_have_the_last_word(experiment: Path, capsys: Capture) -> None:
+    line = "--epochs", "2", "--schedule", "step", "--every", "1", "--learning-rate", "0.5"
+    assert workbench("train", "experiment.toml", *line) == 0
+    rates = [json.loads(line)["learning_rate"] for line in capsys.readouterr().out.splitlines()]
+    assert rates == pytest.approx([0.5, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("epoch = 3", "experiment.toml: unknown setting 'epoch'; did you mean epochs"),
+        ("epochs = '3'", "experiment.toml: epochs = '3'; expected a whole number"),
+        ("epochs = ", "experiment.toml is no TOML: "),
+        ("data = 3", "data = 3; expected a table"),
+        ("[schedule]\nkind = 'cosin'", "unknown schedule 'cosin'; did you mean cosine"),
+        ("[schedule]\nevery = 2", "constant has no option every, which is one of step"),
+        ("network = '2-1'", "experiment.toml: there is no 'data'"),
+    ],
+)
+def test_a_bad_experiment_is_one_line(
+    toml: str, message: str, experiment: Path, capsys: Capture
+) -> None:
+    data = "" if toml.startswith(("data", "network")) else "\n[data]\ntrain = 'xor.csv'\n"
+    head = "" if toml.startswith("network") else "network = '2-1'\n"
+    (experiment / "experiment.toml").write_text(head + toml + data)
+    assert workbench("train", "experiment.toml") == 2
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert message.replace("'; did", "': did") in complaint.replace("'; did", "': did")
+
+
+def test_parts_come_from_files_of_their_own(experiment: Path, capsys: Capture) -> None:
+    files = "--validation-data", "xor.csv", "--test-data", "xor.csv"
+    assert workbench("train", "experiment.toml", *files) == 0
+    record = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert record["validation_accuracy"] is not None
+    assert workbench("train", "experiment.toml", *files, "--validation", "0.5") == 2
+    assert "as the file xor.csv and as a share of 0.5" in capsys.readouterr().err
+
+
+def test_the_plan_says_what_would_be_done(experiment: Path, capsys: Capture) -> None:
+    assert workbench("train", "experiment.toml", "--plan", "--run", "run") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["backend"], plan["steps"], plan["parameters"]) == ("python", 12, 17)
+    assert not (experiment / "run").exists()
+
+
+# Stopping and going on
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "workbench", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_training_after_a_step_with_a_checkpoint(
+    number: signal.Signals, status: int, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = "train", "64-16-10:softmax", DIGITS, "--epochs", "60", "--validation", "0.2"
+    assert workbench(*arguments, "--run", tmp_path / "whole") == 0
+    with start(*arguments, "--run", tmp_path / "run") as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(60) == status
+        told = process.stderr.read()
+    assert told == (
+        f"workbench: stopped; go on with: workbench train --resume {tmp_path / 'run'}\n"
+    )
+    capsys.readouterr()
+    assert workbench("train", "2-1", XOR, "--run", tmp_path / "run") == 2
+    assert "unfinished run at epoch" in capsys.readouterr().err
+    assert workbench("train", "--resume", tmp_path / "run") == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_run_goes_on_with_more_epochs_and_nothing_else(experiment: Path, capsys: Capture) -> None:
+    (experiment / "experiment.toml").write_text(EXPERIMENT.replace("cosine", "constant"))
+    assert workbench("train", "experiment.toml", "--epochs", "9", "--run", "whole") == 0
+    assert workbench("train", "experiment.toml", "--run", "run") == 0
+    capsys.readouterr()
+    assert workbench("train", "--resume", "run", "--seed", "3") == 2
+    assert "--seed cannot change in a run that goes on" in capsys.readouterr().err
+    assert workbench("train", "--resume", "run", "--epochs", "9") == 0
+    assert contents(experiment / "run") == contents(experiment / "whole")
+    (experiment / "xor.csv").write_text("x0,x1,y\n0,0,0\n1,1,1\n0,1,0\n")
+    assert workbench("train", "--resume", "run", "--epochs", "12") == 2
+    assert "the samples of training are not those" in capsys.readouterr().err

@@ -50,7 +50,8 @@ def test_inputs_take_columns_in_order() -> None:
     assert found.parameters == {"W": (5, 3), "b": (5,), "V": (2, 5), "c": ()}
     assert found.system.sizes == {"m": 5, "n": 3, "k": 2}
     assert found.input_columns == ("a", "b", "c", "d")
-    assert (found.prediction.symbol.name, found.outputs) == ("P", 2)
+    assert found.output is not None
+    assert (found.output.symbol.name, found.outputs) == ("P", 2)
     rows = np.arange(8.0).reshape(2, 4)
     assert found.inputs[0].of(rows).tolist() == [[0, 1, 2], [4, 5, 6]]
     assert found.inputs[1].of(rows).tolist() == [3, 7]
@@ -86,8 +87,33 @@ def test_equations_of_a_batch_stay_as_they_are() -> None:
 
 def test_one_formula_is_split_into_its_parts() -> None:
     found = model("target y : m\nparameter W : m×n, b : m\nL = ‖tanh(W x + b) − y‖²", "a b", 3)
-    assert found.prediction.symbol.name == "A"
-    assert model("target y : 1\nparameter w : n\nL = (w' x - y)^2", "a b").output is None
+    assert found.output is not None
+    assert found.output.symbol.name == "A"
+
+
+@pytest.mark.parametrize(
+    ("loss", "predicted"),
+    [
+        ("(w' x - y)^2", "w' x"),
+        ("(2 y - w' x - 1)^2", "w' x / 2 + 1 / 2"),
+        ("sin(w' x)^2 + (w' x - y)^2", "w' x"),
+    ],
+)
+def test_what_a_target_is_subtracted_from_is_the_prediction(loss: str, predicted: str) -> None:
+    declared = "target y : 1\nparameter w : n\n"
+    first, *others = model(f"{declared}L = {loss}", "a b").system.equations
+    stated = model(f"{declared}p = {predicted}\nL = (p - y)^2", "a b").system.equations[0]
+    assert (first, others[-1].left.symbol.name) == (stated, "L")
+
+
+def test_a_cell_predicts_what_it_is_held_to() -> None:
+    """Not its last state, which no target goes into either."""
+    source = (EXAMPLES / "rnn.eq").read_text(encoding="utf-8")
+    options: Any = {"sizes": {"m": 3}, "values": {"h0": Fraction(0)}}
+    found = model(source, "a b c d e f", 2, **options)
+    assert found.output is not None
+    assert (found.output.symbol.name, found.outputs) == ("P", 2)
+    assert found.meets_targets
 
 
 def test_networks() -> None:
@@ -95,7 +121,8 @@ def test_networks() -> None:
     plain, weighted = trainable_network(network), trainable_network(network, weighted=True)
     assert plain.system.equations == network.system(batch=True).equations
     assert plain.parameters == {"W1": (3, 4), "b1": (3,), "W2": (2, 3), "b2": (2,)}
-    assert (plain.prediction.symbol.name, plain.outputs, plain.weights) == ("X2", 2, None)
+    assert plain.output is not None
+    assert (plain.output.symbol.name, plain.outputs, plain.weights) == ("X2", 2, None)
     assert weighted.weights is not None
     assert [p.symbol.symbol.name for p in weighted.targets] == ["Y"]
 
@@ -132,7 +159,7 @@ def test_what_is_refused(
 
 def test_what_has_no_prediction_says_how_to_give_one() -> None:
     with pytest.raises(InputError, match="an equation of its own, such as p = W x"):
-        _ = model("target y : 1\nparameter w : n\nL = (w' x - y)^2", "a b").prediction
+        model("target y : 1\nparameter w : n\nL = exp(-y (w' x))", "a b").require_prediction()
 
 
 def test_a_loop_over_samples_gives_the_mean() -> None:
@@ -140,7 +167,8 @@ def test_a_loop_over_samples_gives_the_mean() -> None:
     source = (EXAMPLES / "attention.eq").read_text(encoding="utf-8")
     names = " ".join(f"c{place}" for place in range(6))
     found = model(source, names, 6, sizes={"n": 2, "k": 4})
-    assert not found.is_batch
+    output = found.output
+    assert output is not None and not found.is_batch
     backward = derive(found.system).backward
     random = np.random.default_rng(3)
     parameters = {
@@ -172,7 +200,7 @@ def test_a_loop_over_samples_gives_the_mean() -> None:
         found,
         step=step,
         forward=lambda *s: float(known(*s)[found.system.loss].item()),
-        predict=lambda *s: known(*s)[found.prediction],
+        predict=lambda *s: known(*s)[output],
         gradients=gradients,
         batch_size=3,
     )
@@ -188,5 +216,5 @@ def test_a_loop_over_samples_gives_the_mean() -> None:
     weights = np.array([0.5, 0.0, 2.0])
     assert loop.step(inputs, targets, weights) == pytest.approx(losses @ weights, 1e-14)
     np.testing.assert_allclose(gradients, weights @ each, 1e-13)
-    expected = [known(row.reshape(3, 2))[found.prediction].reshape(-1) for row in inputs]
+    expected = [known(row.reshape(3, 2))[output].reshape(-1) for row in inputs]
     np.testing.assert_allclose(loop.predict(inputs), expected, 1e-14)

@@ -14,7 +14,7 @@ from workbench.core.data import Dataset, load
 from workbench.core.inference import ForwardPass
 from workbench.core.initialisers import initialise
 from workbench.core.optimizers import OPTIMIZERS
-from workbench.core.samples import Samples
+from workbench.core.data.sources import Samples
 from workbench.core.training import STREAM, EpochRecord, Settings, Training, train
 from workbench.derivation.network import Network
 from workbench.derivation.steps import Strategy

@@ -16,14 +16,15 @@ from json import JSONEncoder
 from shutil import get_terminal_size
 from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.errors import InputError, NotFiniteError
 
 if TYPE_CHECKING:
     from workbench.api.experiments import Opened
+    from workbench.core.progress import EpochRecord, Progress
     from workbench.core.runs import RunWriter
-    from workbench.core.training import EpochRecord, Progress
+    from workbench.core.tensorboard import EventFile
 
 REDRAWN_EVERY = 0.1
 """The seconds between two looks of the progress."""
@@ -72,17 +73,26 @@ class Session:
     Parameters
     ----------
     writer : keeps the run, if it is kept.
+    events : takes the records too, if TensorBoard is to show them.
     """
 
-    def __init__(self, opened: Opened, writer: RunWriter | None, interval: Interval):
+    def __init__(
+        self,
+        opened: Opened,
+        writer: RunWriter | None,
+        interval: Interval,
+        events: EventFile | None = None,
+    ):
         self._opened, self._training = opened, opened.training
-        self._writer, self._interval = writer, interval
+        self._writer, self._interval, self._events = writer, interval, events
         self._status = 0
         self._shows = sys.stderr.isatty()
-        self._drawn = self._begun = self._kept = monotonic()
+        self._begun = self._kept = monotonic()
+        self._drawn = 0.0
         self._kept_epoch = self._training.progress.epoch
         self._first_step = self._training.progress.step
         self._last: EpochRecord | None = None
+        self._kept_best = self._training.best
         self._training.pause = self._pause
         self._training.epochs_a_pause = interval.epochs if writer else 0
 
@@ -100,7 +110,9 @@ class Session:
             try:
                 for record in self._training:
                     self._last = record
-                    self._print(record.to_json())
+                    self._print(encode(record.to_json()))
+                    if self._events is not None:
+                        self._events.add(record)
                 self._flush()
             except NotFiniteError as error:
                 self._flush()
@@ -114,15 +126,19 @@ class Session:
             self._keep(finished=True)
         self._tell_end()
 
-    def _print(self, record: dict[str, Any]) -> None:
+    def _print(self, line: str) -> None:
         if self._writer is not None:
-            self._writer.record(record)
+            self._writer.record(line)
         try:
-            sys.stdout.write(encode(record) + "\n")
+            sys.stdout.write(line + "\n")
         except BrokenPipeError:
             self._status = self._status or PIPE_CLOSED
 
     def _flush(self) -> None:
+        if self._writer is not None:
+            self._writer.flush()
+        if self._events is not None:
+            self._events.flush()
         try:
             sys.stdout.flush()
         except BrokenPipeError:
@@ -148,7 +164,9 @@ class Session:
 
     def _keep(self, *, finished: bool = False) -> None:
         if self._writer is not None:
-            self._writer.checkpoint(self._opened.state(), finished=finished)
+            best = self._opened.best() if self._training.best is not self._kept_best else None
+            self._writer.checkpoint(self._opened.state(), best=best, finished=finished)
+            self._kept_best = self._training.best
             self._kept, self._kept_epoch = monotonic(), self._training.progress.epoch
 
     # signals
@@ -211,7 +229,7 @@ def progress_line(
     rate : steps a second.
     left : seconds.
 
-    >>> from workbench.core.training import EpochRecord, Progress
+    >>> from workbench.core.progress import EpochRecord, Progress
     >>> last = EpochRecord(25, 100, 0.5, 0.75, None, None, 0.1, 2.0)
     >>> progress_line(Progress(epoch=25, step=100), 50, 2000.0, 65.0, last)
     'epoch 25/50 ██████████░░░░░░░░░░ 2,000 steps/s 1:05 left loss 0.5 accuracy 0.75'

@@ -55,20 +55,6 @@ def replace_file(path: str | Path, content: str | bytes | Iterable[Content]) -> 
             sync_folder(place.parent)
 
 
-def link_file(source: Path, path: Path) -> None:
-    """Put a second name for a file, on the same file system, in the place of what is at `path`.
-
-    Raises
-    ------
-    OSError
-        If the file system has no second names.
-    """
-    with _temporary_beside(path) as temporary:
-        os.link(source, temporary)
-        os.replace(temporary, path)
-    sync_folder(path.parent)
-
-
 def write_all(descriptor: int, content: Content) -> None:
     """Write every byte, in as many calls as the system wants."""
     rest = memoryview(content)

@@ -19,9 +19,8 @@ that it is finished. At every moment, and whatever is killed or fails then:
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.atomic import TEMPORARY, link_file, reading, replace_file, write_all, writing
+from workbench.core.atomic import TEMPORARY, reading, replace_file, write_all, writing
 from workbench.core.checkpoint import (
     Array,
     Checkpoint,
@@ -56,6 +55,9 @@ from workbench.errors import InputError
 SETTINGS, METRICS = "settings.toml", "metrics.jsonl"
 LAST, BEST = "last.safetensors", "best.safetensors"
 FILES = frozenset({SETTINGS, METRICS, LAST, BEST, LOCK})
+
+EXPORTED = re.compile(r"model\.(onnx|safetensors|npz|py|pt)")
+"""What `workbench export` puts into a run's directory."""
 
 LONGEST_SETTINGS = 2**20
 """The most bytes of a file of settings."""
@@ -83,6 +85,7 @@ class RunWriter:
         self._subject = {name: settings[name] for name in ("network", "loss")}
         self._metrics = metrics
         self._recorded = recorded
+        self._waiting: list[bytes] = []
 
     @classmethod
     def create(
@@ -146,42 +149,59 @@ class RunWriter:
         """The directory."""
         return self._owned.directory
 
-    def record(self, record: Mapping[str, Any]) -> None:
-        """Append a line to the metrics.
+    def record(self, line: str) -> None:
+        """Take a line of the metrics, to be written with the next flush."""
+        self._waiting.append(f"{line}\n".encode())
+
+    def flush(self) -> None:
+        """Append the lines that wait to the metrics.
 
         Raises
         ------
         StorageError
-            If it cannot be written; then the metrics are as before.
+            If they cannot be written; then the metrics are as before.
         """
-        line = f"{json.dumps(record, allow_nan=False)}\n".encode()
+        lines, self._waiting = b"".join(self._waiting), []
         with writing(self.path / METRICS):
             try:
-                write_all(self._metrics, line)
+                write_all(self._metrics, lines)
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(self._metrics, self._recorded.length)
                 raise
-        self._recorded.add(line)
+        self._recorded.add(lines)
 
-    def checkpoint(self, state: Checkpoint, *, best: bool = False, finished: bool = False) -> None:
-        """Keep the state as the last one, and as the best one if it is, with all records so far.
+    def checkpoint(
+        self, state: Checkpoint, *, best: Checkpoint | None = None, finished: bool = False
+    ) -> None:
+        """Keep the state as the last one, with all records so far, and another as the best.
 
         Raises
         ------
         StorageError
             If it cannot be written; the last checkpoint before is still there.
         """
+        self.flush()
         with writing(self.path / METRICS):
             os.fsync(self._metrics)
+        if best is not None:
+            write_checkpoint(self.path / BEST, self._complete(best, finished=finished))
+        write_checkpoint(self.path / LAST, self._complete(state, finished=finished))
+
+    def replace_settings(self, settings: str) -> None:
+        """Put other settings, as TOML, in the place of those that are there.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be written; those before are still there.
+        """
+        replace_file(self.path / SETTINGS, settings)
+
+    def _complete(self, state: Checkpoint, *, finished: bool) -> Checkpoint:
+        """A state with what a run says in every checkpoint."""
         own = {**self._subject, "finished": finished, "metrics": self._recorded.to_json()}
-        complete = Checkpoint(state.arrays, {**state.values, **own})
-        if best:
-            write_checkpoint(self.path / BEST, complete)
-            with suppress(OSError):
-                link_file(self.path / BEST, self.path / LAST)
-                return
-        write_checkpoint(self.path / LAST, complete)
+        return Checkpoint(state.arrays, {**state.values, **own})
 
     def __enter__(self) -> RunWriter:
         """Do nothing: the run is there already."""
@@ -260,7 +280,7 @@ def require_place(path: str | Path, *, force: bool) -> None:
         if not place.is_dir():
             raise InputError(f"the run {path} is a file; expected a new or empty directory")
         for name in sorted(os.listdir(place)):
-            if name not in FILES and not TEMPORARY.fullmatch(name):
+            if name not in FILES and not (TEMPORARY.fullmatch(name) or EXPORTED.fullmatch(name)):
                 raise InputError(
                     f"the directory {path} holds {name!r}, which is no part of a run; expected a "
                     "new or empty directory; choose another"
@@ -374,6 +394,8 @@ def _read_settings(path: Path) -> dict[str, Any]:
         raise InputError(f"no run in {path}: there is no {SETTINGS} there; {EXPECTED}")
     with reading(file), file.open("rb") as stream:
         content = stream.read(LONGEST_SETTINGS + 1)
+    import tomllib
+
     try:
         if len(content) > LONGEST_SETTINGS:
             raise ValueError(f"longer than {LONGEST_SETTINGS:,} bytes")
