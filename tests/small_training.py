@@ -1,4 +1,4 @@
-"""A training that does little but keeps itself as a real one does, to be stopped and gone on with."""
+"""A training that does little but keeps itself as a real one does, to be stopped and resumed."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_backends_agree(case: Case, request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize(
     ("case", "tolerance"),
     [
-        (Case("3-4:swish-2:softmax", "cross_entropy", "adam", OPTIONS[0]), 1e-10),
+        (Case("3-4:swish-2:softmax", "cross_entropy", "adam", OPTIONS[0], samples=6), 1e-10),
         (Case("5-16:elu-9", "huber", "adamw", OPTIONS[0], "float32", samples=6), 1e-4),
     ],
     ids=["numbers", "loops"],
@@ -188,24 +188,44 @@ def test_numba_agrees(case: Case, tolerance: float) -> None:
     trained(case, "numba").require_like(trained(case, "numpy"), tolerance)
 
 
+@needs_numba
+def test_it_does_not_matter_which_steps_numba_makes_by_one_call() -> None:
+    case = Case("1-1:tanh-1:tanh", "huber", "momentum", {"clip_norm": 1}, "float32")
+    learner, (some, _) = case.learner(), case.batches()
+    stepper, numbers = (
+        make_stepper("numba", learner, BATCH, keeps_outputs=True),
+        scalars(learner, 1, 2),
+    )
+    start, found = learner.parameters.vector.copy(), []
+    for spans in ([slice(0, 2)], [slice(0, 1), slice(1, 2)]):
+        learner.parameters.vector[:], learner.states["v"].vector[:] = start, 0
+        for span in spans:
+            part = {name: np.asarray(values)[span] for name, values in numbers.items()}
+            stepper.run(some[span], part, Steps())
+        found.append(learner.parameters.vector.tobytes())
+    assert found[0] == found[1] != start.tobytes()
+
+
 # --- numbers that overflow
 
 
-@pytest.mark.parametrize("scale", [1e3, 1e80, 1e200])
+@pytest.mark.parametrize("scale", [1e3, 1e200])
 @pytest.mark.parametrize("name", built_in().activations)
 def test_overflow_is_alike(name: str, scale: float) -> None:
-    for loss in ("half_squared_error", "huber"):
-        case = Case(f"3-4:{name}-2:{name}", loss, "momentum", OPTIONS[0], scale=scale)
-        by_numpy = trained(case, "numpy", 1)
-        trained(case, "python", 1).require_like(by_numpy, 1e-10)
-        assert all(np.isfinite(vector).all() for vector in by_numpy.vectors)
+    loss = "half_squared_error" if scale == 1e3 else "huber"
+    case = Case(f"3-4:{name}-2:{name}", loss, "momentum", OPTIONS[0], scale=scale)
+    by_numpy = trained(case, "numpy", 1)
+    trained(case, "python", 1).require_like(by_numpy, 1e-10)
+    assert all(np.isfinite(vector).all() for vector in by_numpy.vectors)
 
 
 def test_squares_that_overflow_stop_nothing() -> None:
-    case = Case("3-4:identity-2:identity", "half_squared_error", "sgd", OPTIONS[0], "float32", 1e11)
+    case = Case(
+        "3-4:identity-2:identity", "half_squared_error", "sgd", OPTIONS[0], "float32", 1e8, 6
+    )
     by_numpy = trained(case, "numpy", 1)
     assert not by_numpy.is_stopped
-    assert max(by_numpy.norms) > np.finfo(np.float32).max
+    assert max(map(float, by_numpy.norms)) > 1e39, "no number of float32"
     if util.find_spec("numba"):
         trained(case, "numba", 1).require_like(by_numpy, 1e-4)
 
@@ -252,7 +272,7 @@ def test_functions_of_arrays_are_refused(backend: str) -> None:
     case = Case("2-2:cube-1:cube", "huber", "sgd")
     learner = case.learner(known=by_hand())
     assert choose_backend("auto", learner, 1, 10**12) == "numpy"
-    with pytest.raises(InputError, match="cube.*use .*numpy"):
+    with pytest.raises(InputError, match=r"cube.*use .*numpy"):
         make_stepper(backend, learner, 1, keeps_outputs=False)
 
 
@@ -260,7 +280,7 @@ def test_functions_of_arrays_are_refused(backend: str) -> None:
 def test_numba_is_refused_for_jacobians_that_are_written_out() -> None:
     learner = Case("5-20:tanh-9:tanh", "huber", "sgd").learner("kronecker")
     assert choose_backend("auto", learner, 8, 10**12) == "numpy"
-    with pytest.raises(InputError, match="numba does not compute with .*; use the backend numpy"):
+    with pytest.raises(InputError, match=r"numba does not compute with .*; use the backend numpy"):
         make_stepper("numba", learner, 8, keeps_outputs=False)
 
 
@@ -303,14 +323,15 @@ def test_the_backend_that_is_chosen(
 # --- memory
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("name", built_in().activations)
+@pytest.mark.parametrize(
+    ("name", "loss"), [*zip(built_in().activations, cycle(LOSSES), strict=False)]
+)
 def test_a_step_makes_no_array(name: str, loss: str) -> None:
-    batch, steps = 256, 50
-    case = Case(f"16-128:{name}-10:{name}", loss, "adam", OPTIONS[2], "float32", samples=batch)
-    learner, (some, _) = case.learner(), case.batches()
-    again = Batches(some.samples, np.zeros(steps, np.int64), 255)
-    stepper = make_stepper("numpy", learner, 255, keeps_outputs=False)
+    steps = 50
+    case = Case(f"16-128:{name}-10:{name}", loss, "adam", OPTIONS[2], "float32", samples=255)
+    learner, (some,) = case.learner(), case.batches()
+    again = Batches(some.samples, np.zeros(steps, np.int64), case.samples)
+    stepper = make_stepper("numpy", learner, case.samples, keeps_outputs=False)
     made, numbers = Steps([], []), scalars(learner, 1, steps)
     stepper.run(again, numbers, Steps())
     tracemalloc.start()

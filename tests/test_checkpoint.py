@@ -8,7 +8,7 @@ import pickle
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -258,7 +258,8 @@ def test_what_json_cannot_say_leaves_the_old_file(value: Any, tmp_path: Path) ->
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
 
 
-def test_no_array_is_copied(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_no_array_is_copied(order: Literal["C", "F"], tmp_path: Path) -> None:
     def peak(work: Callable[[], object]) -> int:
         tracemalloc.start()
         try:
@@ -268,13 +269,13 @@ def test_no_array_is_copied(tmp_path: Path) -> None:
             tracemalloc.stop()
 
     path, size = tmp_path / "state", 2**25
-    numbers = np.arange(size // 8).reshape(64, -1)
-    for velocity in (numbers.copy(), np.asfortranarray(numbers)):
-        state = {"parameters/b1": np.ones(8), "optimizer/velocity": velocity}
-        parameters = {"parameters/b1": np.zeros(8)}
-        assert peak(lambda: write_checkpoint(path, Checkpoint(state, {}))) < size / 8
-        velocity[:] = 0
-        assert peak(lambda: read_checkpoint(path, parameters, prefix="parameters/")) < size / 8
-        assert peak(lambda: read_checkpoint(path, state)) < size / 8
-        assert (velocity == numbers).all()
-        assert (parameters["parameters/b1"] == 1).all()
+    velocity = np.arange(size // 8).reshape(64, -1).copy(order)
+    numbers = velocity.copy()
+    state = {"parameters/b1": np.ones(8), "optimizer/velocity": velocity}
+    parameters = {"parameters/b1": np.zeros(8)}
+    assert peak(lambda: write_checkpoint(path, Checkpoint(state, {}))) < size / 8
+    velocity[:] = 0
+    assert peak(lambda: read_checkpoint(path, parameters, prefix="parameters/")) < size / 8
+    assert peak(lambda: read_checkpoint(path, state)) < size / 8
+    assert (velocity == numbers).all()
+    assert (parameters["parameters/b1"] == 1).all()

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -191,6 +192,8 @@ def test_at_every_call(case: str, fault: str, directory: Path) -> None:
                 assert str(error).endswith(f": cannot be written: {FAULTS[fault]}")
         assert not completed or contents(place) == whole
         struck, strike = faults.struck, strike + 1
+        if case == "over another" and fault != "killed":
+            assert place.exists(), "at once, not only when it is opened again"
         found = state(place)
         if found is None:
             assert case == "anew"
@@ -203,6 +206,23 @@ def test_at_every_call(case: str, fault: str, directory: Path) -> None:
         assert contents(place) == whole
         assert [entry.name for entry in place.parent.iterdir()] == ["run"]
     assert strike > 5
+
+
+def test_no_part_of_a_replaced_run_comes_back(directory: Path) -> None:
+    strike, struck = 0, True
+    while struck:
+        place = directory / str(strike) / "run"
+        place.parent.mkdir()
+        other(place)
+        old = contents(place)
+        with Faults(strike, "killed") as faults, suppress(Killed):
+            over_another(place)
+        struck, strike = faults.struck, strike + 1
+        found = state(place)
+        if found and found[0] == "0":
+            rmtree(place)
+            found = state(place)
+        assert found is None or contents(place) == old
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -17,8 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from workbench.core.data import Dataset, Preparation, load
-from workbench.core.runs import RunWriter
-from workbench.core.training import Settings, Training
 from workbench.derivation.network import Network
 from workbench.errors import InputError
 from workbench.plotting.activation import activation_figure, tabulate
@@ -323,10 +321,8 @@ def test_a_pipe_in_and_a_pipe_out(tmp_path: Path) -> None:
 
 
 def test_a_run_is_drawn_from_its_directory(tmp_path: Path) -> None:
-    training = Training(network("2-3:tanh-1"), load(XOR), None, Settings(epochs=2, batch_size=4))
-    with RunWriter(tmp_path / "xor", training, source="xor.csv") as writer:
-        for record in training:
-            writer.record(record)
+    line = ["train", "2-3:tanh-1", str(XOR), "--epochs", "2", "--run", str(tmp_path / "xor")]
+    subprocess.run([sys.executable, "-m", "workbench", *line], check=True, capture_output=True)
     for arguments in (["loss"], ["boundary", "--data", XOR]):
         finished = run(*arguments, tmp_path / "xor", "-o", tmp_path / "figure.png")
         assert (finished.returncode, finished.stderr) == (0, b"")

@@ -337,6 +337,10 @@ ONCE_WRONG: dict[str, tuple[str, str]] = {
         "parameter A : n×n, x : n\nh = x' A x\nL = h^2 + sum(A .* A)",
         "kronecker",
     ),
+    "a bound index that a Jacobian's column has: devec of n×n": (
+        "parameter b : n, W : n×n\nh = sum(W b)\nL = h^2",
+        "elementwise",
+    ),
 }
 """What it was about, and the smallest system found with the strategy that it needs."""
 

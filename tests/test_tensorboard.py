@@ -32,8 +32,8 @@ def shown(directory: Path) -> Shown:
     return {name: dict(values) for name, values in points.items()}
 
 
-def recorded(metrics: Path) -> Shown:
-    """The same of a run's metrics."""
+def recorded(metrics: Path) -> dict[str, Any]:
+    """The same of a run's metrics, in float32 as TensorBoard has it."""
     records = [json.loads(line) for line in metrics.read_text().splitlines()]
     return {
         tag: {record["epoch"]: pytest.approx(record[name], rel=1e-6) for record in records}

@@ -14,14 +14,18 @@ from workbench.core.conditions import conditions, differences
 from workbench.core.data import AnyDataset, Parts, open_dataset, split
 from workbench.core.data.files import Progress
 from workbench.core.evaluation import ClassScores, NumberScores, score
-from workbench.core.experiment import Experiment, read_experiment
+from workbench.core.experiment import EQUATION_TABLES, Experiment, read_experiment
+from workbench.core.fitting import Fitting
+from workbench.core.memory import Memory
 from workbench.core.runs import SETTINGS, RunWriter
 from workbench.core.samples import out_of_reach, recognise_classes, require_fit
 from workbench.core.settings import Settings
+from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
 from workbench.core.training import Training
 from workbench.errors import InputError
+from workbench.notation.reading import EQUATIONS_SUFFIX
 from workbench.plugins.build import build_network, build_strategy
-from workbench.plugins.registry import load_registry
+from workbench.plugins.registry import Registry, load_registry
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,14 @@ class Opened:
 
     def state(self) -> Checkpoint:
         """The state of the training at this moment, with what a run needs to be loaded."""
-        state = self.training.state()
+        return self._described(self.training.state())
+
+    def best(self) -> Checkpoint | None:
+        """The parameters of the best validation, likewise; None if there is none yet."""
+        best = self.training.best
+        return None if best is None else self._described(best)
+
+    def _described(self, state: Checkpoint) -> Checkpoint:
         about = {
             "preparation": self.training.preparation.to_json(),
             "conditions": self.conditions,
@@ -58,14 +69,30 @@ class Opened:
             "network": self.experiment.network,
             "loss": self.experiment.loss,
             "parameters": training.parameters.vector.size,
+            "replicas": training.settings.replicas,
             "backend": training.backend,
             "threads": training.threads,
             "epochs": training.settings.epochs,
             "steps": training.settings.epochs * training.steps_per_epoch,
+            "memory": None if self.memory is None else self.memory.to_json(),
         }
 
+    @property
+    def memory(self) -> Memory | None:
+        """What the training is going to hold; None for replicas, of which it is not known."""
+        return self.training.memory if self.training.settings.replicas == 1 else None
+
+    def replica_records(self) -> list[dict[str, Any]]:
+        """What each replica came to, in the types of JSON; none where there is one model."""
+        if self.training.settings.replicas == 1:
+            return []
+        from workbench.core.replicas import ReplicaTraining
+
+        assert isinstance(self.training, ReplicaTraining)
+        return self.training.replica_records()
+
     def test_scores(self) -> ClassScores | NumberScores | None:
-        """How well the network as it is does on the test part; None if there is none."""
+        """How well the model as it is does on the test part; None if there is none."""
         if not len(self.test):
             return None
         return score(self.training.forward_pass, self.training.preparation, self.test)
@@ -99,6 +126,8 @@ def resume_experiment(
         notes = differences(checkpoint.values["conditions"], opened.conditions)
         told = [f"{note}: the last bits of the numbers may differ" for note in notes]
         opened.training.restore(checkpoint)
+        if epochs is not None:
+            writer.replace_settings(opened.experiment.to_toml())
         on_failure.pop_all()
     return replace(opened, notes=(*opened.notes, *told)), writer
 
@@ -117,26 +146,82 @@ def open_experiment(experiment: Experiment, *, progress: Progress | None = None)
     """
     registry = load_registry([Path(file) for file in experiment.plugins])
     settings = experiment.make_settings(lambda name: build_strategy(name, registry))
+    model, dataset = _fitted(
+        experiment,
+        registry,
+        _read(experiment, progress),
+        weighted=settings.class_weights is not None,
+    )
+    parts = _parts(experiment, dataset, settings)
+    training = _training_of(settings)(model, parts.train, parts.validation, settings)
+    limits = None if model.network is None else out_of_reach(model.network, dataset)
+    notes = [note for note in (limits, _dropped(dataset)) if note]
+    resolved = replace(
+        experiment,
+        network=model.text,
+        loss=model.loss,
+        sizes={} if model.network else model.system.sizes,
+        data=replace(experiment.data, target=dataset.target_names, header=dataset.header),
+        settings=replace(settings, backend=training.backend, threads=training.threads).to_values(),
+    )
+    named = {"training": parts.train, "validation": parts.validation, "test": parts.test}
+    return Opened(resolved, training, parts.test, tuple(notes), conditions(named))
+
+
+def _training_of(settings: Settings) -> type[Training]:
+    """What trains one model, or replicas of it."""
+    if settings.replicas == 1:
+        return Training
+    from workbench.core.replicas import ReplicaTraining
+
+    return ReplicaTraining
+
+
+def _fitted(
+    experiment: Experiment, registry: Registry, dataset: AnyDataset, *, weighted: bool
+) -> tuple[Trainable, AnyDataset]:
+    """The model, and the data with classes recognised and columns in the order it takes them."""
+    if (fitting := fitting_of(experiment, registry)) is not None:
+        return fitting.fit(dataset, weighted=weighted)
     built = build_network(
         experiment.network,
         activation=experiment.activation,
         loss=experiment.loss,
         registry=registry,
     )
-    dataset = recognise_classes(built, _read(experiment, progress))
+    dataset = recognise_classes(built.widths[-1], dataset)
     require_fit(built, dataset)
-    parts = _parts(experiment, dataset, settings)
-    training = Training(built, parts.train, parts.validation, settings)
-    notes = [note for note in (out_of_reach(built, dataset), _dropped(dataset)) if note]
-    resolved = replace(
-        experiment,
-        network=str(built),
-        loss=built.loss.name,
-        data=replace(experiment.data, target=dataset.target_names, header=dataset.header),
-        settings=replace(settings, backend=training.backend, threads=training.threads).to_values(),
-    )
-    named = {"training": parts.train, "validation": parts.validation, "test": parts.test}
-    return Opened(resolved, training, parts.test, tuple(notes), conditions(named))
+    return trainable_network(built, weighted=weighted), dataset
+
+
+def fitting_of(experiment: Experiment, registry: Registry) -> Fitting | None:
+    """The equations of an experiment, if it has any in place of a network.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read, or what is said of equations is said of a network.
+    """
+    text, name = experiment.network, "the equations"
+    if not (is_file := text.endswith(EQUATIONS_SUFFIX)) and "=" not in text:
+        for table in EQUATION_TABLES:
+            if getattr(experiment, table):
+                raise InputError(
+                    f"{table} are given for the network {text}; they are for a file of equations"
+                )
+        return None
+    if experiment.loss not in (None, EQUATIONS):
+        raise InputError(
+            f"the loss {experiment.loss} is given for equations, whose last one is the loss; leave "
+            "it out"
+        )
+    from workbench.api.reading import read_system, read_text
+
+    if is_file:
+        text, name = read_text(text), text
+    text = "\n".join(text.splitlines())
+    system = read_system(text, name, registry)
+    return Fitting(system, text, experiment.sizes, experiment.inputs, experiment.values)
 
 
 def _read(experiment: Experiment, progress: Progress | None) -> AnyDataset:

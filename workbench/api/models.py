@@ -9,20 +9,24 @@ from typing import Any
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.api.arguments import Files, Names, files_of, known, names_of, require_plugins
+from workbench.api.experiments import fitting_of
 from workbench.core.data import AnyDataset, Dataset, Missing, Preparation, open_dataset
 from workbench.core.data import load as load_data
 from workbench.core.evaluation import Scores, score
+from workbench.core.experiment import Experiment
 from workbench.core.export import Trained, export, exported
 from workbench.core.gradcheck import MOST_ENTRIES, Method, Verdict
 from workbench.core.gradcheck import gradcheck as check_gradients
 from workbench.core.inference import ForwardPass
-from workbench.core.parameters import Parameters, parameter_shapes
+from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
-from workbench.core.runs import load_run
+from workbench.core.runs import SETTINGS, Run, load_run
 from workbench.core.settings import Settings
+from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
 from workbench.core.training import Training
 from workbench.core.training import train as start_training
 from workbench.derivation.network import Network
+from workbench.errors import InputError
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
 
@@ -156,16 +160,28 @@ def train(
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, with the preparation that its inputs get.
+    """A trained network, or trained equations, with the preparation that inputs get.
 
     Attributes
     ----------
-    preparation : how raw inputs become the network's; the classes, if it answers with classes.
+    preparation : how raw inputs become the model's; the classes, if it answers with classes.
     """
 
-    network: Network
     preparation: Preparation
     forward_pass: ForwardPass
+
+    @property
+    def network(self) -> Network | None:
+        """The network; None for equations."""
+        return self.forward_pass.model.network
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the columns of predicted numbers are called: as the targets if they are as many."""
+        model, targets = self.forward_pass.model, self.preparation.target_names
+        if model.output is None or model.outputs == len(targets):
+            return targets
+        return tuple(f"{model.output.symbol.name}_{n}" for n in range(1, model.outputs + 1))
 
     def predict(
         self, data: str | Path | Array, *, header: bool | None = None, decimal: str = "."
@@ -193,7 +209,7 @@ class Model:
     @property
     def trained(self) -> Trained:
         """What is exported."""
-        return Trained(self.network, self.preparation, self.forward_pass.parameters)
+        return Trained(self.forward_pass.model, self.preparation, self.forward_pass.parameters)
 
     def exported(self, format_name: str) -> str | bytes:
         """The content of a file in one of the formats of `workbench.core.export`."""
@@ -219,9 +235,21 @@ def load(run: str | Path, *, plugins: Files = ()) -> Model:
     """
     found = load_run(run)
     require_plugins(found.plugin_files, plugins, found.path)
-    built = build_network(found.network, loss=found.loss, registry=_registry(plugins))
-    parameters = found.parameters(parameter_shapes(built))
-    return Model(built, found.preparation, ForwardPass(built, parameters))
+    registry = _registry(plugins)
+    model = _model_of(found, registry)
+    parameters = found.parameters(model.parameters)
+    return Model(found.preparation, ForwardPass(model, parameters))
+
+
+def _model_of(run: Run, registry: Registry) -> Trainable:
+    """What a run trained."""
+    if run.loss != EQUATIONS:
+        return trainable_network(build_network(run.network, loss=run.loss, registry=registry))
+    experiment = Experiment.from_values(run.settings, str(run.path / SETTINGS))
+    fitting = fitting_of(experiment, registry)
+    if fitting is None:
+        raise InputError(f"{run.path / SETTINGS}: the network is no equations; train it again")
+    return fitting.model(run.preparation)
 
 
 def _registry(plugins: Files) -> Registry:

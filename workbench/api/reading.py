@@ -10,17 +10,20 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.api.arguments import Files, Names, files_of, names_of
 from workbench.calculus.expressions import walk
 from workbench.calculus.functions import Function
-from workbench.core.checks.refute import Judgement, judge
 from workbench.derivation.system import System
 from workbench.errors import InputError
 from workbench.notation.reading.as_written import identity_as_written
 from workbench.notation.reading.equations import parse_system
 from workbench.plugins.build import build_function
 from workbench.plugins.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    from workbench.core.checks.refute import Judgement
 
 MOST_CHARACTERS = 1_000_000
 """A text with more is no system of equations that anybody reads."""
@@ -43,13 +46,18 @@ def equations(source: str, *, wrt: Names = (), name: str = "", plugins: Files = 
     >>> equations("z = W x + b", wrt=["W"]).parameters[0].shape
     (m, n)
     """
+    return read_system(source, name, load_registry(files_of(plugins)), names_of(wrt))
+
+
+def read_system(source: str, name: str, registry: Registry, wrt: tuple[str, ...] = ()) -> System:
+    """Read equations with the activations of a registry; see `equations`."""
     if len(source) > MOST_CHARACTERS:
         raise InputError(
             f"{name or 'the text'} has {len(source):,} characters; "
             f"at most {MOST_CHARACTERS:,} are read"
         )
-    functions = ActivationLookup(load_registry(files_of(plugins)))
-    return parse_system(source, name=name or "<expression>", functions=functions, wrt=names_of(wrt))
+    functions = ActivationLookup(registry)
+    return parse_system(source, name=name or "<expression>", functions=functions, wrt=wrt)
 
 
 def read_equations(file: str | Path, *, wrt: Names = (), plugins: Files = ()) -> System:
@@ -60,19 +68,33 @@ def read_equations(file: str | Path, *, wrt: Names = (), plugins: Files = ()) ->
     InputError
         If the file cannot be read, is too long or no text.
     """
-    name = "<stdin>" if str(file) == "-" else str(file)
+    return equations(read_text(file), wrt=wrt, name=_name(file), plugins=plugins)
+
+
+def read_text(file: str | Path) -> str:
+    """Read the text of equations from a file, or from standard input if it is `-`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is no text. What is too long is cut off so that it still is.
+    """
+    name = _name(file)
     try:
         if str(file) == "-":
             source = sys.stdin.buffer.read(MOST_CHARACTERS + 1)
         else:
             with Path(file).open("rb") as stream:
                 source = stream.read(MOST_CHARACTERS + 1)
-        decoded = source.decode("utf-8-sig")
+        return source.decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not text in UTF-8, at byte {error.start}") from error
-    return equations(decoded, wrt=wrt, name=name, plugins=plugins)
+
+
+def _name(file: str | Path) -> str:
+    return "<stdin>" if str(file) == "-" else str(file)
 
 
 def prove(identity: str, *, seed: int = 0, plugins: Files = ()) -> Judgement:
@@ -90,6 +112,8 @@ def prove(identity: str, *, seed: int = 0, plugins: Files = ()) -> Judgement:
     >>> prove("tr(A B) = tr(B A)").outcome.value
     'proved'
     """
+    from workbench.core.checks.refute import judge
+
     functions = ActivationLookup(load_registry(files_of(plugins)))
     left, right = identity_as_written(identity, functions=functions)
     if any("jacobian" in node.operation for node in walk(left, right)):

@@ -301,18 +301,42 @@ def _inner(left: Expression, right: Expression) -> Expression:
 
 
 def assume(expression: Expression, bindings: Bindings) -> Expression:
-    """Use assumptions such as 𝟏ᵀy = 1, given as replacements, inside longer products too."""
+    """Use assumptions such as 𝟏ᵀY = 𝟏ᵀ, given as replacements, inside longer products too.
+
+    Where it helps, P ((𝟏 sᵀ) ⊙ Y) is taken as (𝟏 sᵀ) ⊙ (P Y).
+    """
 
     def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
         node = node if arguments == node.arguments else rebuild(node, arguments)
-        for left, right in bindings.items():
-            if node is left:
-                return right
-            if node.operation == "matmul" and left.operation == "matmul":
-                node = _replaced_within(node, left.arguments, right)
-        return node
+        if (found := _assumed(node, bindings)) is not node or node.operation != "matmul":
+            return found
+        factors = node.arguments[-1].arguments if node.arguments[-1].operation == "multiply" else ()
+        rows = [factor.arguments[1:] for factor in factors if _is_repeated_row(factor)]
+        rest = multiply(*(factor for factor in factors if not _is_repeated_row(factor)))
+        if not rows or rest.shape != node.arguments[-1].shape:
+            return node
+        product = matmul(*node.arguments[:-1], rest)
+        if (found := _assumed(product, bindings)) is product:
+            return node
+        column = ones((node.shape[0], ONE))
+        return multiply(*(matmul(column, *row) for row in rows), found)
 
     return transform(expression, rule)
+
+
+def _is_repeated_row(factor: Expression) -> bool:
+    first = factor.arguments[0] if factor.operation == "matmul" else factor
+    return first is not factor and first.operation == "ones" and first.is_column
+
+
+def _assumed(node: Expression, bindings: Bindings) -> Expression:
+    """A node of which assumptions are used, but not those of its arguments."""
+    for left, right in bindings.items():
+        if node is left:
+            return right
+        if node.operation == "matmul" and left.operation == "matmul":
+            node = _replaced_within(node, left.arguments, right)
+    return node
 
 
 def _replaced_within(

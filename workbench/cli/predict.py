@@ -49,8 +49,8 @@ def predict(
 
     model = load(run, plugins=plugin or ())
     outputs = model.predict(data, header=header, decimal=decimal)
-    classes, targets = model.preparation.classes, model.preparation.target_names
-    names, rows = _table(outputs, classes, targets)
+    classes = model.preparation.classes if model.forward_pass.model.meets_targets else None
+    names, rows = _table(outputs, classes, model.output_names)
     written = _as_csv(names, rows) if table_format is TableFormat.CSV else _as_jsonl(names, rows)
     write_output(written, output)
 

@@ -106,6 +106,7 @@ class Session:
         NotFiniteError
             If a number is not finite; the last checkpoint is from before.
         """
+        self._tell_memory()
         with self._signals():
             try:
                 for record in self._training:
@@ -123,6 +124,7 @@ class Session:
                 ) from None
             finally:
                 self._erase()
+            self._keep_replicas()
             self._keep(finished=True)
         self._tell_end()
 
@@ -169,6 +171,10 @@ class Session:
             self._kept_best = self._training.best
             self._kept, self._kept_epoch = monotonic(), self._training.progress.epoch
 
+    def _keep_replicas(self) -> None:
+        if self._writer is not None and (records := self._opened.replica_records()):
+            self._writer.keep_replicas("".join(f"{encode(record)}\n" for record in records))
+
     # signals
 
     @contextmanager
@@ -186,6 +192,11 @@ class Session:
         self._status = STATUSES[signal.Signals(number)]
 
     # standard error
+
+    def _tell_memory(self) -> None:
+        """Say on a terminal what the training is going to hold."""
+        if self._shows and (memory := self._opened.memory) is not None:
+            print(f"workbench: memory {memory}", file=sys.stderr)
 
     def _draw(self, now: float) -> None:
         self._drawn = now

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 LAYER, DEEP = "layer", "N-layer"
 """The words for the generic layer and for a network whose depth stays a symbol."""
 
-EQUATIONS_SUFFIX = ".eq"
-
 
 def is_equations(source: str) -> bool:
     """Whether a source names a file of equations, or standard input.
@@ -25,6 +23,8 @@ def is_equations(source: str) -> bool:
     >>> is_equations("-"), is_equations("model.eq"), is_equations("2-2-1")
     (True, True, False)
     """
+    from workbench.notation.reading import EQUATIONS_SUFFIX
+
     if source == "-" or source.endswith(EQUATIONS_SUFFIX):
         return True
     from workbench.derivation.network import WRITTEN

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli.assignments import OF_EQUATIONS, assigned, class_weights, numbers
 from workbench.cli.options import PluginOption
 from workbench.errors import InputError
 
@@ -25,7 +26,7 @@ DATA_FILES = {"data": "train", "validation_data": "validation", "test_data": "te
 
 SCHEDULE_OPTIONS = {"per", "every", "factor", "least_rate", "warmup_epochs", "warmup_steps"}
 
-NOT_OF_EXPERIMENTS = {"run", "resume", "force", "checkpoint_every", "plan"}
+NOT_OF_EXPERIMENTS = {"run", "resume", "force", "checkpoint_every", "plan", "tensorboard"}
 
 
 def train(
@@ -33,9 +34,10 @@ def train(
     network: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NETWORK|FILE.toml]",
+            metavar="[NETWORK|FILE.eq|FILE.toml]",
             help="Widths from input to output, 2-2-1, with an activation where a layer has its "
-            "own: 64-32:tanh-10:softmax; or a file that says all that the options can.",
+            "own: 64-32:tanh-10:softmax; or a file of equations; or one that says all that the "
+            "options can.",
             show_default=False,
         ),
     ] = None,
@@ -53,6 +55,33 @@ def train(
             metavar="COLUMN",
             help="Column to predict, by name (by number from 1 without a header); repeatable; the "
             "last if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        Option(
+            "--size",
+            metavar="NAME=NUMBER",
+            help="Size that the columns leave open in a file of equations; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        Option(
+            "--input",
+            metavar="NAME=COLUMN,...",
+            help="The columns of an input of equations; the others share what is left, in order.",
+            show_default=False,
+        ),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="NAME=NUMBER",
+            help="Value of an input of equations that is the same for every sample.",
             show_default=False,
         ),
     ] = None,
@@ -142,6 +171,20 @@ def train(
         float | None, Option(help="By which a better validation loss is less; 0.")
     ] = None,
     seed: Annotated[int | None, Option(help="Seed of every random number; 0.")] = None,
+    replicas: Annotated[
+        int | None, Option(help="So many networks side by side, each from its own seed; 1.")
+    ] = None,
+    rates: Annotated[
+        str | None,
+        Option(metavar="A,B,...", help="Learning rates of the replicas, over and over again."),
+    ] = None,
+    rate_range: Annotated[
+        str | None,
+        Option(metavar="LEAST,LARGEST", help="Learning rates of the replicas, evenly by ratio."),
+    ] = None,
+    initial_seed: Annotated[
+        int | None, Option(help="Of the starting weights alone; replica k takes it + k; the seed.")
+    ] = None,
     dtype: Annotated[
         str | None, Option(metavar="NAME", help="float32 or float64 (default).")
     ] = None,
@@ -165,6 +208,10 @@ def train(
         Option(metavar="RUN", help="Go on with a run; of all else only --epochs may be given."),
     ] = None,
     force: Annotated[bool, Option("--force", help="Replace the run that is there.")] = False,
+    tensorboard: Annotated[
+        Path | None,
+        Option(metavar="DIRECTORY", help="Write event files for TensorBoard there."),
+    ] = None,
     plan: Annotated[
         bool, Option("--plan", help="Print what would be done, and the memory, as JSON; no more.")
     ] = False,
@@ -174,7 +221,7 @@ def train(
 
     Example: workbench train 2-2-1 examples/data/xor.csv --epochs 500 --run runs/xor
     """
-    from workbench.cli.session import Interval, Session, Stopped
+    from workbench.cli.session import PIPE_CLOSED, Interval, Session, Stopped
 
     interval = Interval.parse(checkpoint_every)
     given = {
@@ -183,6 +230,10 @@ def train(
         if value not in (None, [], ()) and name not in NOT_OF_EXPERIMENTS
     }
     with ExitStack() as stack:
+        if tensorboard is not None:
+            from workbench.core.tensorboard import EventFile, require_room
+
+            require_room(tensorboard, is_shared=plan or force or resume is not None)
         opened, writer = (
             _begun(given, run, force=force, plan=plan)
             if resume is None
@@ -195,10 +246,14 @@ def train(
         if plan:
             _print_plan(opened)
             return
+        events = None
+        if tensorboard is not None:
+            events = EventFile(tensorboard, opened.training.progress.epoch + 1)
+            stack.enter_context(events)
         try:
-            Session(opened, writer, interval).run()
+            Session(opened, writer, interval, events).run()
         except Stopped as stopped:
-            if writer is not None:
+            if writer is not None and stopped.status != PIPE_CLOSED:
                 print(
                     f"workbench: stopped; go on with: workbench train --resume {writer.path}",
                     file=sys.stderr,
@@ -252,43 +307,34 @@ def _experiment(given: dict[str, Any]) -> Experiment:
             "there is nothing to train; expected a network and its data, an experiment's .toml "
             "file, or --resume RUN; see workbench train --help"
         )
-    tables: dict[str, dict[str, Any]] = {
-        name: dict(values.get(name, {})) for name in ("data", "schedule")
-    }
     for name, value in given.items():
         if name in DATA_FILES:
-            tables["data"][DATA_FILES[name]] = value
+            _put(values, "data", DATA_FILES[name], value)
         elif name in DATA_OPTIONS:
-            tables["data"][name] = value
+            _put(values, "data", name, value)
         elif name == "schedule":
-            tables["schedule"]["kind"] = value
+            _put(values, "schedule", "kind", value)
         elif name in SCHEDULE_OPTIONS:
-            tables["schedule"][name] = value
+            _put(values, "schedule", name, value)
         elif name == "plugin":
             values["plugins"] = [*values.get("plugins", ()), *map(str, value)]
         elif name == "class_weights":
-            values[name] = _class_weights(value)
+            values[name] = class_weights(value)
+        elif name in ("rates", "rate_range"):
+            values[name] = numbers(f"--{name.replace('_', '-')}", value)
+        elif name in OF_EQUATIONS:
+            option, read = OF_EQUATIONS[name]
+            values[name] = {**values.get(name, {}), **assigned(option, value, read)}
         else:
             values[name] = value
-    return Experiment.from_values({**values, **tables}, where)
+    return Experiment.from_values(values, where)
 
 
-def _class_weights(text: str) -> str | dict[str, float]:
-    """Read `balanced`, or `a=1,b=2`.
-
-    >>> _class_weights("a=1,b=2.5")
-    {'a': 1.0, 'b': 2.5}
-    """
-    if "=" not in text:
-        return text
-    weights = {}
-    for part in text.split(","):
-        name, _, weight = part.rpartition("=")
-        try:
-            weights[name] = float(weight)
-        except ValueError:
-            raise InputError(f"class weight {part!r}; expected NAME=NUMBER") from None
-    return weights
+def _put(values: dict[str, Any], table: str, name: str, value: Any) -> None:
+    """Set a value of a table; what is no table is left to be refused."""
+    held = values.get(table, {})
+    if isinstance(held, dict):
+        values[table] = {**held, name: value}
 
 
 def _print_plan(opened: Opened) -> None:

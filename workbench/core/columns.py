@@ -26,6 +26,25 @@ def sample_shape(given: Expression, sizes: Mapping[str, int]) -> tuple[int, ...]
     return tuple(dimension.size(sizes) for dimension in _sample_dimensions(given))
 
 
+def known_width(symbols: Sequence[Expression], sizes: Mapping[str, int]) -> int | None:
+    """The number of entries that one sample of some symbols has, if the sizes tell it.
+
+    >>> from workbench.calculus.expressions import symbol
+    >>> n = Dimension.named("n")
+    >>> x = symbol("x", Kind.INPUT, (n, ONE))
+    >>> known_width([x], {}), known_width([x], {"n": 3})
+    (None, 3)
+    """
+    total = _total(symbols)
+    return total.size(sizes) if sizes.keys() >= set(total.names) else None
+
+
+def _total(symbols: Sequence[Expression]) -> Dimension:
+    """The number of columns that some symbols take."""
+    lengths = (reduce(mul, _sample_dimensions(s), ONE) for s in symbols)
+    return sum(lengths, start=Dimension.number(0))
+
+
 @dataclass
 class Columns:
     """The columns of a table on their way to inputs and targets, and the sizes that follow."""
@@ -137,15 +156,9 @@ class _Condition:
     what: str
     way_out: str
 
-    @property
-    def total(self) -> Dimension:
-        """The number of columns that they take."""
-        lengths = (reduce(mul, _sample_dimensions(s), ONE) for s in self.symbols)
-        return sum(lengths, start=Dimension.number(0))
-
     def solved(self, known: Mapping[str, int]) -> dict[str, int]:
         """The size that follows, if only one is open and some number fits."""
-        total = self.total
+        total = _total(self.symbols)
         names = [name for name in total.names if name not in known]
         if len(names) != 1:
             return {}
@@ -156,7 +169,7 @@ class _Condition:
 
     def require(self, known: Mapping[str, int]) -> None:
         """Refuse sizes that do not fit."""
-        total = self.total
+        total = _total(self.symbols)
         names = [name for name in total.names if name not in known]
         if len(names) > 1 or (not names and total.size(known) == self.count):
             return

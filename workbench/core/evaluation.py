@@ -120,28 +120,32 @@ Scores = ClassScores | NumberScores
 
 
 def score(forward_pass: ForwardPass, preparation: Preparation, dataset: AnyDataset) -> Scores:
-    """Evaluate a network on data of the columns and classes that it was trained with.
+    """Evaluate a model on data of the columns and classes that it was trained with.
 
-    The data need not fit into memory: they are read once, some samples at a time.
+    The data need not fit into memory: they are read once, some samples at a time. Where the
+    model's prediction has no entry for each target, the loss is all there is.
 
     Raises
     ------
     InputError
-        If the data do not fit the network or its loss.
+        If the data do not fit the model or its loss.
     """
-    network = forward_pass.network
-    require_fit(network, dataset)
-    source = sample_source(network, dataset, preparation, forward_pass.parameters.dtype)
+    model = forward_pass.model
+    require_fit(model, dataset)
+    source = sample_source(model, dataset, preparation, forward_pass.parameters.dtype)
     tally: _ClassTally | _NumberTally
-    if dataset.classes is None:
+    if not model.meets_targets:
+        tally = _NumberTally(())
+    elif dataset.classes is None:
         tally = _NumberTally(dataset.target_names)
     else:
         tally = _ClassTally(dataset.classes)
+    compared = slice(None if model.meets_targets else 0)
     total = 0.0
     for samples in source.chunks(SAMPLES_AT_ONCE):
         loss, outputs = forward_pass.evaluate(samples)
         total += loss * len(outputs)
-        tally.add(samples.targets, outputs)
+        tally.add(samples.targets[:, compared], outputs[:, compared])
     return tally.scores(total / source.count)
 
 

@@ -11,8 +11,10 @@
     [schedule]
     kind = "cosine"
 
-What is left out has its default. Paths are relative to the current directory, as on the command
-line. A run keeps its experiment with everything filled in, so that it can be repeated.
+`network` may also be the path of a file of equations (`.eq`), or the equations themselves; then the
+tables `[sizes]`, `[inputs]` and `[values]` say what the data leave open. What is left out has its
+default. Paths are relative to the current directory, as on the command line. A run keeps its
+experiment with everything filled in, so that it can be repeated.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ from workbench.core.schedules import Schedule
 from workbench.core.settings import Settings
 from workbench.derivation.steps import Strategy
 from workbench.errors import InputError, close_matches
+
+EQUATION_TABLES = ("sizes", "inputs", "values")
+"""What is said of equations, besides themselves."""
 
 LONGEST = 2**20
 """The most bytes of an experiment's file."""
@@ -63,10 +68,11 @@ class Experiment:
 
     Attributes
     ----------
-    network : as text, 64-32:relu-10:softmax.
+    network : as text, 64-32:relu-10:softmax; or equations, or the path of a file of them.
     activation : of the layers that name none.
-    loss : its name; None takes the usual one.
+    loss : its name; None takes the usual one, and that of equations is "equations".
     plugins : files of plugins.
+    sizes, inputs, values : of equations, as in `workbench.core.fitting`.
     settings : as they are written, with the name of a strategy; see `Settings`.
     """
 
@@ -74,6 +80,9 @@ class Experiment:
     activation: str = "sigmoid"
     loss: str | None = None
     plugins: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
     data: DataFiles
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -107,13 +116,15 @@ class Experiment:
         }
         tables = {"schedule", "class_weights"}
         settings = sorted(self.settings.items(), key=lambda item: item[0] in tables)
-        return _plain({**values, **dict(settings), "data": vars(self.data)})
+        own = {name: getattr(self, name) or None for name in EQUATION_TABLES}
+        plain: dict[str, Any] = _plain({**values, **dict(settings), **own, "data": vars(self.data)})
+        return plain
 
     def to_toml(self) -> str:
         """Write it."""
         import tomli_w
 
-        return tomli_w.dumps(self.to_values())
+        return tomli_w.dumps(self.to_values(), multiline_strings=True)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], where: str) -> Experiment:
@@ -177,7 +188,7 @@ def _checked(
     """The values of these names, each of its type; others must be known elsewhere."""
     for name in required:
         if name not in values:
-            raise InputError(f"{where}: there is no {name!r}; expected {name} = ...")
+            raise InputError(f"{where}: there is no {name!r}; expected {_EXAMPLES[name]}")
     found = {}
     for name, value in values.items():
         if name in types:
@@ -195,13 +206,24 @@ def _typed(value: Any, hint: Any, what: str) -> Any:
         if origin is float and type(value) is int:
             return float(value)
         if origin is tuple and isinstance(value, list | tuple):
-            if all(isinstance(item, str) for item in value):
+            types = (float, int) if float in get_args(kind) else (str,)
+            if all(type(item) in types for item in value):
                 return tuple(value)
-        elif isinstance(origin, type) and type(value) is (dict if origin is Mapping else origin):
+        elif origin is Mapping and isinstance(value, dict):
+            of = get_args(kind)[1]
+            return {name: _typed(item, of, f"{what}.{name}") for name, item in value.items()}
+        elif isinstance(origin, type) and type(value) is origin:
             return value
-    wanted = str(getattr(hint, "__name__", hint)).replace(" | None", "")
-    raise InputError(f"{what} = {value!r}; expected {_WORDS.get(wanted, wanted)}")
+    wanted = str(hint if get_args(hint) else hint.__name__).replace(" | None", "")
+    raise InputError(f"{what} = {value!r}; expected {_WORDS.get(wanted, 'a table')}")
 
+
+_EXAMPLES = {
+    "network": 'network = "2-2-1", or a network as argument',
+    "data": 'a table [data] with train = "data.csv", or the data as argument',
+    "train": 'train = "data.csv", or the data as argument',
+}
+"""What gives what an experiment cannot do without."""
 
 _WORDS = {
     "int": "a whole number",
@@ -209,7 +231,7 @@ _WORDS = {
     "str": "text in quotes",
     "bool": "true or false",
     "tuple[str, ...]": 'a list of texts, such as ["label"]',
-    "dict": "a table",
+    "tuple[float, ...]": "a list of numbers, such as [0.1, 0.3]",
     "dict[str, typing.Any]": "a table",
 }
 """What is expected for a type, in words."""

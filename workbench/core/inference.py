@@ -1,4 +1,4 @@
-"""The forward pass of a trained network, for any number of samples."""
+"""The forward pass of a trained model, for any number of samples."""
 
 from __future__ import annotations
 
@@ -9,58 +9,85 @@ from numpy.typing import NDArray
 
 from workbench.core.data.sources import Samples
 from workbench.core.parameters import Parameters
-from workbench.core.program import Program, compile_network
-from workbench.derivation.network import LossFunction, Network
+from workbench.core.program.program import Program, compile_model
+from workbench.core.sample_loop import SampleLoop
+from workbench.core.trainable import Trainable, as_trainable
+from workbench.derivation.network import Network
 
 Array = NDArray[Any]
 
 CHUNK = 1024
-"""The most samples that go through the network at a time."""
+"""The most samples that go through the model at a time."""
 
 
 class ForwardPass:
-    """A network with its parameters, applied chunk by chunk.
+    """A model with its parameters, applied chunk by chunk.
 
     The parameters are shared, not copied: what training changes is used at once.
+
+    Parameters
+    ----------
+    gradients : room that a program wants and a forward pass leaves alone; its own if not given.
     """
 
-    def __init__(self, network: Network, parameters: Parameters):
-        self.network = network
+    def __init__(
+        self,
+        model: Network | Trainable,
+        parameters: Parameters,
+        gradients: Parameters | None = None,
+    ):
+        self.model = as_trainable(model)
         self.parameters = parameters
-        self._programs: dict[int, Program] = {}
+        self._gradients = gradients
+        self._programs: dict[int, Program | SampleLoop] = {}
 
     def predict(self, inputs: Array) -> Array:
-        """Return the outputs (samples, outputs) for prepared inputs (samples, features)."""
+        """Return the outputs (samples, outputs) for prepared inputs (samples, features).
+
+        Raises
+        ------
+        InputError
+            If the equations predict nothing.
+        """
         inputs = np.ascontiguousarray(inputs, self.parameters.dtype)
-        outputs = np.empty((len(inputs), self.network.widths[-1]), self.parameters.dtype)
+        self.model.require_prediction()
+        outputs = np.empty((len(inputs), self.model.outputs), self.parameters.dtype)
         with np.errstate(all="ignore"):
             for chunk in Samples(inputs, outputs).batches(CHUNK):
                 chunk.targets[...] = self._program(len(chunk.inputs)).predict(chunk.inputs)
         return outputs
 
     def evaluate(self, samples: Samples) -> tuple[float, Array]:
-        """Return the mean loss of a sample, and the outputs (samples, outputs)."""
-        outputs = np.empty_like(samples.targets)
+        """Return the mean loss of a sample, each by its weight, and the outputs."""
+        model = self.model
+        outputs = np.empty((len(samples.inputs), model.outputs), self.parameters.dtype)
         places = Samples(samples.inputs, outputs).batches(CHUNK)
         total = 0.0
         with np.errstate(all="ignore"):
             for chunk, place in zip(samples.batches(CHUNK), places, strict=True):
-                size = len(chunk.inputs)
-                program = self._program(size)
-                loss = program.forward(chunk.inputs, chunk.targets)
-                total += loss * loss_weight(self.network.loss, size)
+                program = self._program(len(chunk.inputs))
+                shares = None if chunk.weights is None else model.shares(chunk.weights)
+                loss = program.forward(chunk.inputs, chunk.targets, shares)
+                total += loss * model.loss_weight(counted(chunk))
                 place.targets[...] = program.outputs
-        return total / len(outputs), outputs
+        return total / counted(samples), outputs
 
-    def _program(self, size: int) -> Program:
+    def _program(self, size: int) -> Program | SampleLoop:
         if size not in self._programs:
-            dtype, parameters = self.parameters.dtype, self.parameters
-            self._programs[size] = compile_network(
-                self.network, batch_size=size, dtype=dtype, parameters=parameters
+            self._programs[size] = compile_model(
+                self.model,
+                batch_size=size,
+                dtype=self.parameters.dtype,
+                parameters=self.parameters,
+                gradients=self._gradients,
             )
         return self._programs[size]
 
 
-def loss_weight(loss: LossFunction, size: int) -> int:
-    """Return what turns the loss of a batch into the sum over its samples."""
-    return size if loss.reduction == "mean" else 1
+def counted(samples: Samples) -> float:
+    """How many samples there are, or what their weights sum to.
+
+    >>> counted(Samples(np.zeros((3, 1)), np.zeros((3, 1)), np.array([1.0, 0.5, 0.5])))
+    2.0
+    """
+    return len(samples.inputs) if samples.weights is None else float(samples.weights.sum())

@@ -244,19 +244,19 @@ class Optimizer:
 
         Parameters
         ----------
-        rates : (steps,), the learning rate of each step.
+        rates : (steps,) or (replicas, steps), the learning rate of each step.
         first : the number of the first of them, from 1.
 
         Returns
         -------
-        (steps,) of float64 for each name in `scalar_names`.
+        As `rates`, of float64, for each name in `scalar_names`.
 
         >>> adam = make_optimizer("adam", epsilon=1)
         >>> [values.round(3).tolist() for values in adam.scalars(np.array([1.0, 1.0]), 1).values()]
         [[1.0, 0.744], [1.0, 1.414]]
         """
         values = {name: np.asarray(value) for name, value in self.options.items()}
-        values |= {"rate": rates, "t": np.arange(first, first + len(rates), dtype=np.float64)}
+        values |= {"rate": rates, "t": np.arange(first, first + rates.shape[-1], dtype=np.float64)}
         environment = {_symbol(name): value for name, value in values.items()}
         for equation in self._per_step:
             environment[equation.left] = evaluate(equation.right, environment)

@@ -4,6 +4,7 @@
     metrics.jsonl       one record an epoch, appended to while training
     last.safetensors    the checkpoint to go on from
     best.safetensors    the checkpoint of the best epoch so far, if one was told
+    replicas.jsonl      one record a replica, made at the end of a training of several
     lock                locked by the process that trains, whose number it holds then
 
 A run is *unfinished* from its first checkpoint, made before the first step, until the one that says
@@ -54,6 +55,7 @@ from workbench.errors import InputError
 
 SETTINGS, METRICS = "settings.toml", "metrics.jsonl"
 LAST, BEST = "last.safetensors", "best.safetensors"
+REPLICAS = "replicas.jsonl"
 FILES = frozenset({SETTINGS, METRICS, LAST, BEST, LOCK})
 
 EXPORTED = re.compile(r"model\.(onnx|safetensors|npz|py|pt)")
@@ -185,8 +187,19 @@ class RunWriter:
         with writing(self.path / METRICS):
             os.fsync(self._metrics)
         if best is not None:
-            write_checkpoint(self.path / BEST, self._complete(best, finished=finished))
-        write_checkpoint(self.path / LAST, self._complete(state, finished=finished))
+            write_checkpoint(self.path / BEST, self._described(best))
+        own = {"finished": finished, "metrics": self._recorded.to_json()}
+        write_checkpoint(self.path / LAST, self._described(state, **own))
+
+    def keep_replicas(self, lines: str) -> None:
+        """Put a record of each replica beside the metrics.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be written; those before are still there.
+        """
+        replace_file(self.path / REPLICAS, lines)
 
     def replace_settings(self, settings: str) -> None:
         """Put other settings, as TOML, in the place of those that are there.
@@ -198,10 +211,9 @@ class RunWriter:
         """
         replace_file(self.path / SETTINGS, settings)
 
-    def _complete(self, state: Checkpoint, *, finished: bool) -> Checkpoint:
-        """A state with what a run says in every checkpoint."""
-        own = {**self._subject, "finished": finished, "metrics": self._recorded.to_json()}
-        return Checkpoint(state.arrays, {**state.values, **own})
+    def _described(self, state: Checkpoint, **values: Any) -> Checkpoint:
+        """A state with what it is of, and further values."""
+        return Checkpoint(state.arrays, {**state.values, **self._subject, **values})
 
     def __enter__(self) -> RunWriter:
         """Do nothing: the run is there already."""
@@ -280,7 +292,9 @@ def require_place(path: str | Path, *, force: bool) -> None:
         if not place.is_dir():
             raise InputError(f"the run {path} is a file; expected a new or empty directory")
         for name in sorted(os.listdir(place)):
-            if name not in FILES and not (TEMPORARY.fullmatch(name) or EXPORTED.fullmatch(name)):
+            if name not in FILES | {REPLICAS} and not (
+                TEMPORARY.fullmatch(name) or EXPORTED.fullmatch(name)
+            ):
                 raise InputError(
                     f"the directory {path} holds {name!r}, which is no part of a run; expected a "
                     "new or empty directory; choose another"

@@ -27,7 +27,7 @@ class SampleLoop:
 
     Attributes
     ----------
-    outputs : (samples, outputs), the outputs of the latest `predict`.
+    outputs : (samples, outputs), what is predicted in the latest `forward` or `predict`.
     """
 
     def __init__(
@@ -42,8 +42,7 @@ class SampleLoop:
     ) -> None:
         self.model = model
         self.gradients = gradients
-        width = model.outputs if model.output is not None else 0
-        self.outputs = np.empty((batch_size, width), gradients.dtype)
+        self.outputs = np.empty((batch_size, model.outputs), gradients.dtype)
         self._step, self._forward, self._predict = step, forward, predict
         self._total = np.empty_like(gradients)
         self._equal = np.full(batch_size, 1 / batch_size)
@@ -54,7 +53,8 @@ class SampleLoop:
         Parameters
         ----------
         inputs, targets : (samples, columns).
-        weights : (samples,), what each sample counts; 1/samples if not given.
+        weights : (samples,), what each sample counts in the loss, as `Trainable.shares` gives it;
+            all the same if not given.
 
         Returns
         -------
@@ -71,10 +71,14 @@ class SampleLoop:
         np.copyto(gradients, total)
         return loss
 
-    def forward(self, inputs: Array, targets: Array) -> float:
-        """The mean loss of the samples."""
-        losses = (float(self._forward(*sample)) for sample in self._samples(inputs, targets))
-        return sum(losses) / len(inputs)
+    def forward(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
+        """The loss of the samples; `outputs` then hold what is predicted."""
+        weights = self._equal if weights is None else weights
+        samples = zip(weights.tolist(), self._samples(inputs, targets), strict=True)
+        loss: float = sum(weight * float(self._forward(*sample)) for weight, sample in samples)
+        if self.model.output is not None:
+            self.predict(inputs)
+        return loss
 
     def predict(self, inputs: Array) -> Array:
         """The outputs of the samples (samples, outputs), each row by row of the matrix it is."""
@@ -84,7 +88,4 @@ class SampleLoop:
 
     def _samples(self, inputs: Array, targets: Array | None = None) -> Iterator[tuple[Array, ...]]:
         """What the program of one sample takes, for each of them."""
-        views = [part.of(inputs) for part in self.model.inputs]
-        if targets is not None:
-            views += [part.of(targets) for part in self.model.targets]
-        return zip(*views, strict=True)
+        return zip(*self.model.views(inputs, targets), strict=True)

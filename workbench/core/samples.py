@@ -1,4 +1,4 @@
-"""Samples: data sets as the arrays that go into programs, once they fit the network."""
+"""Samples: data sets as the arrays that go into programs, once they fit the model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.calculus.functions import COLUMN_SIZE, VARIABLE
-from workbench.core.data.dataset import Dataset
+from workbench.calculus.functions import VARIABLE
 from workbench.core.data.preparation import Preparation
-from workbench.core.data.sources import Conversion, Samples, SampleSource, open_source
+from workbench.core.data.sources import Conversion, SampleSource, open_source
 from workbench.core.data.stored_dataset import (
     AnyDataset,
     StoredDataset,
@@ -20,8 +19,10 @@ from workbench.core.data.stored_dataset import (
     filled_chunks,
 )
 from workbench.core.evaluate import evaluate
-from workbench.derivation.network import TARGET, LossFunction, Network
+from workbench.core.trainable import Trainable, as_trainable
+from workbench.derivation.network import BATCH, Network
 from workbench.errors import InputError
+from workbench.notation.text import text
 
 Array = NDArray[Any]
 D = TypeVar("D", bound=AnyDataset)
@@ -30,12 +31,11 @@ MOST_VALUES = 1000
 """So many different targets at most may be meant as classes."""
 
 
-def recognise_classes(network: Network, dataset: D) -> D:
-    """Take one column of numbers as classes where the network shows that they are meant so.
+def recognise_classes(outputs: int, dataset: D) -> D:
+    """Take one column of numbers as classes where the model's outputs show that they are meant so.
 
-    It does with one output for each of the column's values, or one output for values 0 and 1.
+    They do with one output for each of the column's values, or one output for values 0 and 1.
     """
-    outputs = network.widths[-1]
     if dataset.classes is not None or len(dataset.target_names) != 1:
         return dataset
     values = distinct_values(dataset, max(2, outputs))
@@ -51,25 +51,26 @@ def recognise_classes(network: Network, dataset: D) -> D:
     )
 
 
-def require_fit(network: Network, dataset: AnyDataset) -> None:
-    """Refuse a data set whose inputs, targets or classes are not what the network takes."""
+def require_fit(model: Network | Trainable, dataset: AnyDataset) -> None:
+    """Refuse a data set whose inputs, targets or classes are not what the model takes."""
+    model = as_trainable(model)
     features = len(dataset.input_names)
-    if features != network.widths[0]:
+    if features != model.input_width:
         raise InputError(
-            f"the network {network} has {_count(network.widths[0], 'input')}, {dataset.source} has "
+            f"{_has(model, model.input_width, 'input')}, {dataset.source} has "
             f"{_count(features, 'column')} besides the target "
-            f"{', '.join(map(repr, dataset.target_names))}; begin the network with {features}"
+            f"{', '.join(map(repr, dataset.target_names))}{_way_out(model, 'begin', features)}"
         )
-    outputs = network.widths[-1]
+    outputs = model.target_width
     if dataset.classes is not None:
         if outputs != len(dataset.classes) and not (outputs == 1 and len(dataset.classes) == 2):
-            _refuse_classes(network, dataset, dataset.classes)
+            _refuse_classes(model, dataset, dataset.classes)
     elif outputs != len(dataset.target_names):
-        _refuse_numbers(network, dataset)
+        _refuse_numbers(model, dataset)
 
 
 def sample_source(
-    network: Network,
+    model: Network | Trainable,
     dataset: AnyDataset,
     preparation: Preparation,
     dtype: DTypeLike,
@@ -77,7 +78,7 @@ def sample_source(
     seed: int = 0,
     class_weights: Array | None = None,
 ) -> SampleSource:
-    """Return what gives a data set that fits the network, prepared and in the type given.
+    """Return what gives a data set that fits the model, prepared and in the type given.
 
     Classes become one output each, or one output of 0 and 1 where the network has only one.
 
@@ -86,24 +87,19 @@ def sample_source(
     InputError
         If the targets are not what the loss takes, or a number is not finite in the type.
     """
-    conversion = Conversion(dataset, preparation, dtype, network.widths[-1], class_weights)
-    if network.loss.assumptions:
-        for targets in _targets(dataset, network.widths[-1]):
-            require_assumptions(network.loss, targets, dataset.source)
+    model = as_trainable(model)
+    conversion = Conversion(dataset, preparation, dtype, model.target_width, class_weights)
+    if model.system.assumptions:
+        for targets in _targets(dataset, model.target_width):
+            require_assumptions(model, targets, dataset.source)
     return open_source(conversion, seed)
-
-
-def prepare(
-    network: Network, dataset: Dataset, preparation: Preparation, dtype: DTypeLike
-) -> Samples:
-    """Return all samples of a data set that fits, in its order; see `sample_source`."""
-    return next(sample_source(network, dataset, preparation, dtype).chunks(len(dataset)))
 
 
 def out_of_reach(network: Network, dataset: AnyDataset) -> str | None:
     """Say so if numbers are to be learnt that the last activation never gives.
 
     >>> from workbench.api import network
+    >>> from workbench.core.data import Dataset
     >>> targets = np.array([[12.0], [30.0]])
     >>> prices = Dataset(np.zeros((2, 1)), targets, ("size",), ("price",), None, "d.csv", True)
     >>> out_of_reach(network("1-1:tanh"), prices)
@@ -167,17 +163,17 @@ def chosen_classes(outputs: Array) -> NDArray[np.intp]:
     return np.asarray(outputs.argmax(axis=1))
 
 
-def _refuse_classes(network: Network, dataset: AnyDataset, classes: tuple[str, ...]) -> None:
+def _refuse_classes(model: Trainable, dataset: AnyDataset, classes: tuple[str, ...]) -> None:
     shown = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
     one = ", or with 1 for the probability of the second" if len(classes) == 2 else ""
     raise InputError(
-        f"the network {network} has {_count(network.widths[-1], 'output')}, the target "
-        f"{dataset.target_names[0]!r} of {dataset.source} has {len(classes)} classes ({shown}); "
-        f"end the network with {len(classes)}{one}"
+        f"{_has(model, model.target_width, 'output')}, the target "
+        f"{dataset.target_names[0]!r} of {dataset.source} has {len(classes)} classes ({shown})"
+        f"{_way_out(model, 'end', len(classes), one)}"
     )
 
 
-def _refuse_numbers(network: Network, dataset: AnyDataset) -> None:
+def _refuse_numbers(model: Trainable, dataset: AnyDataset) -> None:
     names = ", ".join(map(repr, dataset.target_names))
     columns = len(dataset.target_names)
     values = distinct_values(dataset, MOST_VALUES) if columns == 1 else None
@@ -185,25 +181,45 @@ def _refuse_numbers(network: Network, dataset: AnyDataset) -> None:
         "" if values is None else f", or with {len(values)} if its {len(values)} values are classes"
     )
     raise InputError(
-        f"the network {network} has {_count(network.widths[-1], 'output')}, {dataset.source} has "
-        f"{_count(columns, 'column')} of numbers as target ({names}); end the network with "
-        f"{columns}{classes}"
+        f"{_has(model, model.target_width, 'output')}, {dataset.source} has "
+        f"{_count(columns, 'column')} of numbers as target ({names})"
+        f"{_way_out(model, 'end', columns, classes)}"
     )
 
 
-def require_assumptions(loss: LossFunction, targets: Array, source: str) -> None:
+def require_assumptions(model: Network | Trainable, targets: Array, source: str) -> None:
     """Refuse targets (samples, outputs) for which the loss's gradient would not be true."""
-    columns = {TARGET: targets[:, :, np.newaxis]}
-    sizes = {COLUMN_SIZE.names[0]: targets.shape[1]}
-    for sides in loss.assumptions:
+    model = as_trainable(model)
+    sizes = {**model.system.sizes, BATCH.names[0]: 1}
+    columns = {
+        part.symbol: part.of(targets).reshape(-1, *(d.size(sizes) for d in part.symbol.shape))
+        for part in model.targets
+    }
+    for sides in model.system.assumptions:
         left, right = (evaluate(side, columns, sizes) for side in sides)
         broken = np.flatnonzero(np.abs(left - right).max(axis=(-2, -1)) > 1e-6)
         if broken.size:
+            reason = f"the equations assume {' = '.join(map(text, sides))}"
+            if model.network is not None:
+                reason = (
+                    "it is for classes with one output each, that is targets that sum to 1; use "
+                    "another loss, or as many outputs as classes"
+                )
             raise InputError(
-                f"the loss {loss.name} does not fit the targets of {source}, such as "
-                f"{targets[broken[0]].tolist()}: it is for classes with one output each, that is "
-                "targets that sum to 1; use another loss, or as many outputs as classes"
+                f"the loss {model.loss} does not fit the targets of {source}, such as "
+                f"{targets[broken[0]].tolist()}: {reason}"
             )
+
+
+def _has(model: Trainable, number: int, noun: str) -> str:
+    """Say how many of something a model has."""
+    subject = "the equations have" if model.network is None else f"the network {model.network} has"
+    return f"{subject} {_count(number, noun)}"
+
+
+def _way_out(model: Trainable, verb: str, width: int, more: str = "") -> str:
+    """Say which width a network should begin or end with."""
+    return "" if model.network is None else f"; {verb} the network with {width}{more}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -121,13 +121,13 @@ class Schedule:
         return self.kind == "constant" and not (self.warmup_epochs or self.warmup_steps)
 
     def rates(
-        self, rate: float, *, first: int, count: int, steps_per_epoch: int, total_steps: int
+        self, rate: float | Array, *, first: int, count: int, steps_per_epoch: int, total_steps: int
     ) -> Array:
-        """The learning rates (count,) of consecutive steps.
+        """The learning rates (count,) of consecutive steps; (replicas, count) for many rates.
 
         Parameters
         ----------
-        rate : the one that the optimizer has.
+        rate : the one that the optimizer has, or (replicas, 1).
         first : the number of the first of these steps, from 1.
         total_steps : of the whole training.
 
@@ -153,15 +153,15 @@ class Schedule:
         share = self.warmup_start + (1 - self.warmup_start) * (steps // unit) / (warmup // unit)
         return np.where(steps < warmup, rate * share, behind)
 
-    def _behind(self, rate: float, position: Array, length: int) -> Array:
+    def _behind(self, rate: float | Array, position: Array, length: int) -> Array:
         """The rates behind the warm-up, at positions of which those before it are of no account."""
         if self.every is not None and self.factor is not None:
             return rate * self.factor ** np.floor(np.maximum(position, 0) / self.every)
         if self.least_rate is not None:
-            if self.least_rate > rate:
+            if self.least_rate > (least := np.min(rate)):
                 raise InputError(
-                    f"least_rate {self.least_rate:g}; expected at most the learning rate {rate:g}"
+                    f"least_rate {self.least_rate:g}; expected at most the learning rate {least:g}"
                 )
             share = (1 + np.cos(np.pi * np.clip(position / max(length, 1), 0, 1))) / 2
             return np.asarray(self.least_rate + (rate - self.least_rate) * share)
-        return np.full(len(position), float(rate))
+        return rate + np.zeros(len(position))

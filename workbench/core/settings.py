@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from workbench.core.optimizers import Optimizer, make_optimizer
-from workbench.core.options import COUNT, NOT_NEGATIVE
+from workbench.core.options import COUNT, NOT_NEGATIVE, POSITIVE
 from workbench.core.schedules import Schedule
 from workbench.derivation.steps import ELEMENTWISE, Strategy
 from workbench.errors import InputError, close_matches
@@ -43,6 +43,11 @@ class Settings:
     backend : what kind of program makes the steps; "auto" takes the fastest.
     threads : of matrix products; None decides by their size.
     seed : of the split, the starting weights and the order of the samples.
+    initial_seed : of the starting weights alone; None takes `seed`.
+    replicas : the networks that are trained side by side; replica k starts from `initial_seed` + k.
+    rates : their learning rates, one after another and over again, in place of `learning_rate`.
+    rate_range : the least and the largest of their learning rates; each is the same multiple of the
+        one before.
     """
 
     epochs: int = 50
@@ -71,6 +76,10 @@ class Settings:
     backend: str = "auto"
     threads: int | None = None
     seed: int = 0
+    initial_seed: int | None = None
+    replicas: int = 1
+    rates: tuple[float, ...] = ()
+    rate_range: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
@@ -85,7 +94,37 @@ class Settings:
             if getattr(self, name) is not None:
                 COUNT.require(name, getattr(self, name))
         NOT_NEGATIVE.require("least_improvement", self.least_improvement)
+        self._require_replicas()
         self.make_optimizer()
+
+    def _require_replicas(self) -> None:
+        """Refuse what makes no replicas."""
+        COUNT.require("replicas", self.replicas)
+        seed = self.starting_seed
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"initial_seed {self.initial_seed!r}; expected a whole number from 0")
+        for name in ("rates", "rate_range"):
+            for rate in getattr(self, name):
+                POSITIVE.require(name, rate)
+            if getattr(self, name) and self.replicas == 1:
+                raise InputError(f"{name} are given for one network; expected replicas = 2 or more")
+        if self.rates and self.rate_range:
+            raise InputError("rates and rate_range are given; expected one of them: leave one out")
+        if len(self.rates) > self.replicas:
+            raise InputError(
+                f"{len(self.rates)} rates for {self.replicas} replicas; expected at most one each"
+            )
+        if self.rate_range and (
+            len(self.rate_range) != 2 or self.rate_range[0] >= self.rate_range[1]
+        ):
+            raise InputError(
+                f"rate_range {self.rate_range!r}; expected two rates, the least, then the largest"
+            )
+
+    @property
+    def starting_seed(self) -> int:
+        """The seed of the starting weights."""
+        return self.seed if self.initial_seed is None else self.initial_seed
 
     def make_optimizer(self) -> Optimizer:
         """Make the optimizer.
@@ -99,7 +138,7 @@ class Settings:
     def to_values(self) -> dict[str, Any]:
         """Return all settings in the types of TOML, with the optimizer's defaults filled in.
 
-        What is None is left out.
+        What is None or empty is left out.
 
         >>> values = Settings(optimizer="momentum").to_values()
         >>> values["momentum"], "beta1" in values
@@ -109,4 +148,4 @@ class Settings:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values |= {"learning_rate": optimizer.learning_rate, **optimizer.options}
         values |= {"strategy": self.strategy.name, "schedule": self.schedule.to_values()}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value not in (None, ())}

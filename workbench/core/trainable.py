@@ -15,21 +15,18 @@ from math import prod
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from workbench.calculus.algebra import add, split_coefficient, spread
-from workbench.calculus.dimensions import ONE
+from workbench.calculus.algebra import spread
 from workbench.calculus.expressions import (
     Expression,
     Kind,
     number,
     symbol,
-    symbols_of,
-    walk,
 )
 from workbench.calculus.rewriting import substitute
 from workbench.core.columns import Columns, sample_shape
+from workbench.core.prediction import prediction_of, with_prediction
 from workbench.derivation.batching import BatchFormError, batched, is_batch, weights_of
 from workbench.derivation.naming import with_named_parts
 from workbench.derivation.network import BATCH, TARGET, Network
@@ -110,21 +107,13 @@ class Trainable:
         """The name of the loss."""
         return EQUATIONS if self.network is None else self.network.loss.name
 
-    @property
-    def prediction(self) -> Expression:
-        """The output.
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
+    def require_prediction(self) -> None:
+        """Refuse equations that predict nothing."""
         if self.output is None:
             raise InputError(
                 "there is nothing to predict: every equation that depends on an input depends on "
                 "a target; give the prediction an equation of its own, such as p = W x"
             )
-        return self.output
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -169,25 +158,25 @@ class Trainable:
             views.append(weights)
         return tuple(views)
 
-    def shares(self, count: int, weights: Array | None, dtype: DTypeLike) -> Array:
-        """What each sample of a batch counts in the loss, (samples,).
+    def shares(self, weights: Array) -> Array:
+        """What each sample of a batch counts in the loss, from the weights w of all (samples,).
 
-        In a mean that is w / Σ w (`torch.nn.CrossEntropyLoss` with `weight`), in a sum w itself.
+        In a mean that is w / Σ w, as in `torch.nn.CrossEntropyLoss`; in a sum it is w itself.
         """
-        if weights is None:
-            weights = np.ones(count, dtype)
         return weights / weights.sum() if self.reduction == "mean" else weights
 
-    def loss_weight(self, count: int, weights: Array | None = None) -> float:
+    def loss_weight(self, counted: float) -> float:
         """What turns the loss of a batch into the sum over its samples.
+
+        Parameters
+        ----------
+        counted : the number of samples, or the sum of their weights.
 
         >>> from workbench.api import network
         >>> trainable_network(network("2-1")).loss_weight(8)
         8
         """
-        if self.reduction != "mean":
-            return 1
-        return count if weights is None else float(weights.sum())
+        return counted if self.reduction == "mean" else 1
 
 
 @lru_cache(maxsize=8)
@@ -217,7 +206,7 @@ def as_trainable(model: Network | Trainable, *, weighted: bool = False) -> Train
         If the samples have weights, and the model was made without.
     """
     found = trainable_network(model, weighted=weighted) if isinstance(model, Network) else model
-    if weighted and found.weights is None:
+    if weighted and found.is_batch and found.weights is None:
         raise InputError(f"{found.title}: made for samples without weights; expected weighted=True")
     return found
 
@@ -263,9 +252,9 @@ def trainable_equations(
     ((2,), slice(0, 2, None))
     """
     system = _with_values(system, values or {})
-    if _output(system) is None:
+    if prediction_of(system) is None:
         system = with_named_parts(system)
-    system = _with_prediction(system)
+    system = with_prediction(system)
     table = Columns(system, tuple(columns), targets, dict(chosen or {}))
     system = replace(system, sizes=table.solved(sizes or {}))
     ordered = table.ordered(system.sizes)
@@ -301,7 +290,7 @@ def _trainable(
         _parts(targets, system.sizes),
         input_columns,
         MappingProxyType(shapes),
-        _output(system),
+        prediction_of(system),
         weights,
         reduction,
         text,
@@ -321,58 +310,6 @@ def _parts(symbols: Iterable[Expression], sizes: Mapping[str, int]) -> tuple[Par
 
 def _width(parts: Sequence[Part]) -> int:
     return max((part.columns.stop for part in parts), default=0)
-
-
-def _predicted(system: System) -> tuple[list[Expression], list[Expression]]:
-    """The symbols that depend on an input and on no target, and what targets are subtracted from.
-
-    Both in order; the latter may be sums that have no name.
-    """
-    after_input = set(system.of_kind(Kind.INPUT))
-    after_target = set(targets := system.of_kind(Kind.TARGET))
-    found, compared = list[Expression](), list[Expression]()
-    for equation in system.equations:
-        for node in walk(equation.right):
-            terms = node.arguments if node.operation == "add" else ()
-            rest = [term for term in terms if split_coefficient(term)[1] not in targets]
-            used = set(symbols_of(*rest))
-            if rest and len(rest) < len(terms) and used & after_input and not used & after_target:
-                compared.append(_positive(add(*rest)))
-        used = set(symbols_of(equation.right))
-        for reached in (after_input, after_target):
-            if not reached.isdisjoint(used):
-                reached.add(equation.left)
-        if equation.left in after_input and equation.left not in after_target:
-            found.append(equation.left)
-    return found, compared
-
-
-def _positive(term: Expression) -> Expression:
-    """A term without the number before it: p of −p."""
-    return split_coefficient(term)[1]
-
-
-def _output(system: System) -> Expression | None:
-    """The symbol of what is predicted."""
-    found, compared = _predicted(system)
-    return next((part for part in compared if part in found), found[-1] if found else None)
-
-
-def _with_prediction(system: System) -> System:
-    """The system with a name p for what a target is subtracted from, if that has none."""
-    found, compared = _predicted(system)
-    if not compared or not compared[0].arguments or any(part in found for part in compared):
-        return system
-    taken = {s.symbol.name for s in system.symbols}
-    name = next(name for name in ("p", "prediction", "p_") if name not in taken)
-    prediction = symbol(name, Kind.INTERMEDIATE, compared[0].shape)
-    equations = list[Equation]()
-    for equation in system.equations:
-        right = _put_in(equation.right, compared[0], prediction)
-        if right is not equation.right and prediction not in [e.left for e in equations]:
-            equations.append(Equation(prediction, compared[0]))
-        equations.append(Equation(equation.left, right))
-    return replace(system, equations=tuple(equations))
 
 
 def _with_values(system: System, values: Mapping[str, Fraction]) -> System:

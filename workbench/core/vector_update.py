@@ -25,7 +25,8 @@ class VectorUpdate:
 
     Attributes
     ----------
-    states : the optimizer's vectors of state by name, zero at first, each (parameters,).
+    states : the optimizer's vectors of state by name, each (parameters,); zero at first, unless
+        they are given, whose owner then flushes denormal numbers.
     steps : the number of updates made; with the states all that the next one depends on.
 
     >>> from workbench.core.optimizers import make_optimizer
@@ -38,8 +39,17 @@ class VectorUpdate:
     [-0.25]
     """
 
-    def __init__(self, optimizer: Optimizer, parameters: Vector, gradients: Vector):
-        self.states = {name: np.zeros_like(parameters) for name in optimizer.rule.states}
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        parameters: Vector,
+        gradients: Vector,
+        states: Mapping[str, Vector] | None = None,
+    ):
+        self._flushes = states is None
+        if states is None:
+            states = {name: np.zeros_like(parameters) for name in optimizer.rule.states}
+        self.states = states
         self.steps = 0
         self._gradients = gradients
         self._needs_norm = optimizer.needs_norm
@@ -70,7 +80,7 @@ class VectorUpdate:
             self._limit(float(np.linalg.norm(self._gradients)))
         for chunk in self._chunks:
             self._change(*chunk)
-        if self.steps % FLUSH_INTERVAL == 0:
+        if self._flushes and self.steps % FLUSH_INTERVAL == 0:
             for vector in self.states.values():
                 flush_denormals(vector)
 

@@ -210,7 +210,8 @@ class LocalDerivatives:
     ) -> Expression | None:
         if not (left.is_column and variable.is_column):
             return None
-        row, column = self._letters[0], self._letters[1]
+        outer, _ = self.free_indices(left, variable)
+        row, column = self._letters[0], outer[0] if outer else self._letters[-1]
         return recover(body, row, column, (length(variable), length(left)))
 
 

@@ -90,7 +90,7 @@ def run_once(
         inputs = np.random.default_rng(seed).normal(size=network.widths[0]).round(2).tolist()
     if target is None:
         target = [1.0] + [0.0] * (network.widths[-1] - 1)
-    require_assumptions(network.loss, np.array([target], dtype=float), "--target")
+    require_assumptions(network, np.array([target], dtype=float), "--target")
     system = network.system()
     named: dict[str, Array] = {
         "x0": _column("inputs", inputs, network.widths[0]),

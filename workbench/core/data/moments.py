@@ -44,9 +44,10 @@ def measure(data: AnyDataset) -> Moments:
             away = inputs - own if whole else np.where(there, inputs - own, 0)
             shift = own - mean
             mean = own if not count else mean + shift * (more / total)
-            squares += (away * away).sum(axis=0) + shift**2 * (present * more / total)
-            low = np.minimum(low, np.where(there, inputs, np.inf).min(axis=0))
-            high = np.maximum(high, np.where(there, inputs, -np.inf).max(axis=0))
+            np.square(away, away)
+            squares += away.sum(axis=0) + shift**2 * (present * more / total)
+            low = np.minimum(low, inputs.min(axis=0, initial=np.inf, where=there))
+            high = np.maximum(high, inputs.max(axis=0, initial=-np.inf, where=there))
             count, present = count + len(inputs), present + more
         deviation = np.sqrt(squares / count)
     _require_usable(data, present, deviation)

@@ -13,7 +13,7 @@ shuffled and is the block. So the two orders differ: samples of one stretch come
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -78,6 +78,9 @@ class SampleSource(Protocol):
     def target_shape(self) -> tuple[int, ...]:
         """The shape of a sample's targets."""
 
+    def held_bytes(self, batch_size: int) -> int:
+        """The most memory that samples take while an epoch is gone through."""
+
     def blocks(self, epoch: int, batch_size: int, start: int = 0) -> Iterator[Samples]:
         """Yield the samples of an epoch in its order, but for those of the first `start` batches.
 
@@ -104,6 +107,17 @@ class Conversion:
     dtype: DTypeLike
     outputs: int
     class_weights: Array | None = None
+
+    @property
+    def target_bytes(self) -> int:
+        """The memory of one sample's targets and weight."""
+        weights = self.class_weights is not None
+        return (self.outputs + weights) * np.dtype(self.dtype).itemsize
+
+    def without_rows(self) -> Conversion:
+        """The same conversion, which no longer holds the rows of a data set in memory."""
+        assert isinstance(self.data, Dataset)
+        return replace(self, data=self.data.take(np.arange(0)))
 
     def empty(self, count: int) -> Samples:
         """Make room for samples."""
@@ -182,7 +196,7 @@ class MemorySource:
     """
 
     def __init__(self, conversion: Conversion, data: Dataset, seed: int):
-        self._conversion, self._seed = conversion, seed
+        self._conversion, self._seed = conversion.without_rows(), seed
         self.count = len(data)
         self.input_shape, self.target_shape = (len(data.input_names),), (conversion.outputs,)
         self._inputs = np.empty((self.count, *self.input_shape), conversion.dtype)
@@ -190,6 +204,15 @@ class MemorySource:
             rows = slice(first, first + ROWS_AT_ONCE)
             self._inputs[rows] = conversion.inputs(data.inputs[rows])
         self._outcomes = conversion.outcomes(data.outcomes)
+
+    def held_bytes(self, batch_size: int) -> int:
+        """The samples and the room for targets; where they are shuffled, also copy and order."""
+        held = self._inputs.nbytes + self._outcomes.nbytes
+        room = self.count * self._conversion.target_bytes
+        if batch_size >= self.count:
+            return held + room
+        orders = 2 if self._conversion.data.classes and self._conversion.outputs > 1 else 1
+        return 2 * held + room + orders * self.count * np.dtype(np.intp).itemsize
 
     def blocks(self, epoch: int, batch_size: int, start: int = 0) -> Iterator[Samples]:
         """Yield all samples in the order of the epoch, or of the data if they are one batch."""
@@ -232,6 +255,14 @@ class StoredSource:
         self.count = len(data)
         self.input_shape, self.target_shape = (len(data.input_names),), (conversion.outputs,)
         self._room = conversion.empty(0)
+
+    def held_bytes(self, batch_size: int) -> int:
+        """The pool, and the rows that are read at a time."""
+        inputs = self.input_shape[0] * np.dtype(self._conversion.dtype).itemsize
+        pool = min(self._pool_size(batch_size), self.count)
+        rows = min(self._data.columns.rows_at_once, self.count)
+        doubles = 8 * (self.input_shape[0] + len(self._data.target_names))
+        return pool * (inputs + self._conversion.target_bytes + 8) + 2 * rows * doubles
 
     def blocks(self, epoch: int, batch_size: int, start: int = 0) -> Iterator[Samples]:
         """Yield the samples of an epoch, as many at a time as the pool holds."""

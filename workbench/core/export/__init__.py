@@ -1,4 +1,4 @@
-"""Trained networks in the formats of others, each with the preparation of inputs.
+"""Trained models in the formats of others, each with the preparation of inputs.
 
     onnx           the computation, for any runtime of ONNX
     safetensors    the arrays by name
@@ -71,7 +71,7 @@ def exported(trained: Trained, name: str) -> str | bytes:
 
     >>> from workbench.api import network, train
     >>> training = train(network("2-1"), "examples/data/xor.csv", epochs=1)
-    >>> trained = Trained(training.network, training.preparation, training.parameters)
+    >>> trained = Trained(training.model, training.preparation, training.parameters)
     >>> "def predict(inputs):" in exported(trained, "numpy-source")
     True
     """

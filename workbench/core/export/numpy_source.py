@@ -68,7 +68,7 @@ def numpy_source(trained: Trained, *, embedded: bool) -> str:
     standard += [] if embedded else ["from pathlib import Path"]
     lines = [
         *docstring(
-            f"The network {trained.network} as training left it, in NumPy alone.",
+            f"{trained.title} as training left it, in NumPy alone.",
             [["A batch has a sample a row; in the formulas a sample is a column."]],
             0,
         ),
@@ -91,7 +91,7 @@ def numpy_source(trained: Trained, *, embedded: bool) -> str:
 
 
 def _predict(trained: Trained, code: ForwardCode) -> list[str]:
-    features = trained.network.widths[0]
+    features = trained.model.input_width
     first = np.float64 if trained.preparing else trained.dtype
     return [
         "def predict(inputs):",

@@ -63,7 +63,7 @@ def onnx_bytes(trained: Trained) -> bytes:
     needed = trained.parameters.vector.size * dtype.itemsize
     if needed > MOST_BYTES:
         raise TooLargeError(
-            f"the parameters of {trained.network} take {needed / 2**30:.1f} GiB, an ONNX file "
+            f"the parameters of {trained.model.title} take {needed / 2**30:.1f} GiB, an ONNX file "
             "holds less than 2; export to safetensors or npz"
         )
     model = _model(trained, dtype)
@@ -74,10 +74,10 @@ def onnx_bytes(trained: Trained) -> bytes:
 def _model(trained: Trained, dtype: np.dtype[Any]) -> onnx.ModelProto:
     from onnx import helper
 
-    graph = Graph(dict(trained.network.sizes), "inputs", dtype)
+    graph = Graph(dict(trained.model.system.sizes), "inputs", dtype)
     outputs = _fill(graph, trained, dtype)
     graph.nodes.append(helper.make_node("Identity", [outputs], ["outputs"], name="outputs"))
-    widths = {"inputs": trained.network.widths[0], "outputs": trained.network.widths[-1]}
+    widths = {"inputs": trained.model.input_width, "outputs": trained.model.outputs}
     ends = {
         name: helper.make_tensor_value_info(name, element_type(dtype), ["batch", width])
         for name, width in widths.items()

@@ -113,7 +113,7 @@ class Graph:
     def store(self, symbol: Expression, array: NDArray[Any]) -> None:
         """Put an array into the graph: a matrix transposed, a column as a row."""
         name = symbol.symbol.name
-        rows = array[np.newaxis] if array.ndim == 1 else array.T
+        rows = array.reshape(1, -1) if array.ndim < 2 else array.T
         self._initialize(name, rows.astype(self.dtype))
         self.give(symbol, name)
 
@@ -168,6 +168,12 @@ class Graph:
                 return self._matmul(node)
             case "transpose":
                 return Value(self._node("Transpose", self._full(node.arguments[0])))
+            case "block":
+                return Value(self._block(node))
+            case "vstack" | "hstack":
+                parts = map(self._full, node.arguments)
+                axis = 1 if node.operation == "vstack" else 0
+                return Value(self._node("Concat", *parts, axis=axis))
             case "sum":
                 return Value(self._node("ReduceSum", self._full(node.arguments[0])))
             case "column_max":
@@ -254,6 +260,20 @@ class Graph:
         if right.operation == "ones" and right.is_column:
             return Value(self._sum(left, axis=0))
         return Value(self._node("MatMul", self._full(right), self._full(left)))
+
+    def _block(self, node: Expression) -> str:
+        """Some rows and some columns, along the axes on which they are not all."""
+        (whole,) = node.arguments
+        assert isinstance(node.data, tuple)
+        tensor = self._full(whole)
+        for axis, start in zip((1, 0), node.data, strict=True):
+            length = node.shape[1 - axis]
+            if length != whole.shape[1 - axis]:
+                begin = start.size(self.sizes)
+                ends = (begin, begin + length.size(self.sizes), axis)
+                limits = [self._constant([end], np.dtype(np.int64)) for end in ends]
+                tensor = self._node("Slice", tensor, *limits)
+        return tensor
 
     def _sum(self, node: Expression, axis: int) -> str:
         axes = self._constant([axis], np.dtype(np.int64))

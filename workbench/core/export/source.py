@@ -19,7 +19,7 @@ MOST_EMBEDDED = 10_000
 
 
 class ForwardCode(Lowered):
-    """The preparation and the forward pass of a network in a language.
+    """The preparation and the forward pass of a model in a language.
 
     Attributes
     ----------
@@ -35,12 +35,13 @@ class ForwardCode(Lowered):
         ]
         arguments = {symbol: names.new(symbol.symbol.name) for symbol in symbols}
         arguments[trained.given] = self.given = names.new(trained.given.symbol.name)
-        super().__init__(arguments, tasks, trained.network.sizes, language, names, indent=4)
+        sizes = trained.model.system.sizes
+        super().__init__(arguments, tasks, sizes, language, names, indent=4)
         self._trained = trained
         self._prepared = len([line for line in self.lines if line.task in trained.preparing])
 
     def body_lines(self, indent: int, cast: str) -> list[str]:
-        """All lines; `cast` turns the prepared inputs into the type of the network."""
+        """All lines; `cast` turns the prepared inputs into the type of the model."""
         preparing, layers = self.lines[: self._prepared], self.lines[self._prepared :]
         return [
             *self.size_lines(self.lines, indent),
@@ -51,7 +52,7 @@ class ForwardCode(Lowered):
 
     @property
     def like(self) -> str:
-        """The variable of a parameter, whose type the network's numbers have."""
+        """The variable of a parameter, whose type the model's numbers have."""
         return next(iter(self.arguments.values()))
 
     @property
@@ -67,7 +68,7 @@ class ForwardCode(Lowered):
 
 def predict_docstring(trained: Trained, indent: int) -> list[str]:
     """What the function of a source gives for what."""
-    first, last = trained.network.widths[0], trained.network.widths[-1]
+    first, last = trained.model.input_width, trained.model.outputs
     what = f"The outputs (samples, {last}) for inputs (samples, {first}) as they are in the data."
     gaps = "A missing input is NaN, for which alone X ≥ X does not hold."
     return docstring(what, [[gaps]] if trained.preparation.fill is not None else [], indent)
@@ -83,13 +84,15 @@ def names_of_columns(trained: Trained) -> list[str]:
 
 
 def number_lines(array: NDArray[Any], indent: int) -> list[str]:
-    """A vector or a matrix as lines of Python that give back its very bits.
+    """A number, a vector or a matrix as lines of Python that give back its very bits.
 
     >>> number_lines(np.array([[0.5, 1.0], [2.0, 3.0]]), 0)
     ['[', '    [0.5, 1.0],', '    [2.0, 3.0],', '],']
     """
     write = "{:.9g}".format if array.dtype == np.float32 else repr
     margin = " " * indent
+    if array.ndim == 0:
+        return [f"{margin}{write(array.item())},"]
     if array.ndim == 1:
         return [f"{margin}[", *_filled(map(write, array.tolist()), indent + 4), f"{margin}],"]
     lines = []

@@ -38,7 +38,7 @@ def torch_source(trained: Trained, *, embedded: bool) -> str:
     standard += [] if embedded else ["from pathlib import Path"]
     lines = [
         *docstring(
-            f"The network {trained.network} as training left it, in PyTorch alone.",
+            f"{trained.title} as training left it, in PyTorch alone.",
             [["A batch has a sample a row; in the formulas a sample is a column."]],
             0,
         ),
@@ -79,7 +79,7 @@ def torch_state(trained: Trained) -> bytes:
 
 
 def _network(trained: Trained, code: ForwardCode) -> list[str]:
-    features = trained.network.widths[0]
+    features = trained.model.input_width
     made = [
         f'        self.{name} = nn.Parameter(arrays["{name}"])'
         if name in trained.parameters
@@ -94,7 +94,7 @@ def _network(trained: Trained, code: ForwardCode) -> list[str]:
     first = preparing[0] if preparing else code.like
     return [
         "class Network(nn.Module):",
-        f'    """{trained.network}, with the preparation of inputs as its first step."""',
+        f'    """{trained.title}, with the preparation of inputs as its first step."""',
         "",
         "    def __init__(self) -> None:",
         "        super().__init__()",

@@ -1,16 +1,21 @@
 """Buffers: a place for every register, shared out by lifetime.
 
 A buffer is used again once nobody reads its value any more. An elementwise call writes over an
-operand that dies there. Results with names of their own (intermediates, gradients) keep theirs.
+operand that dies there. Results with names of their own (intermediates) are called by these
+wherever they are; what is wanted after the last call keeps its buffer, as do gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
+from typing import TypeAlias
 
 from workbench.core.program.calls import Block, Call, Operand, Register
+
+Allocation: TypeAlias = tuple[str, tuple[int, ...], bool]
+"""Name, shape and truth-valuedness of a buffer."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +24,14 @@ class Buffers:
 
     Attributes
     ----------
-    places : the name of each register's buffer; scalars are Python variables.
-    allocations : name, shape and truth-valuedness of each buffer to make.
+    places : what each register's buffer is called; scalars are Python variables.
+    allocations : the buffers to make.
+    aliases : further names of buffers, with the names in `allocations`.
     """
 
     places: dict[Register, str]
-    allocations: tuple[tuple[str, tuple[int, ...], bool], ...]
+    allocations: tuple[Allocation, ...]
+    aliases: dict[str, str]
 
     def bytes(self, itemsize: int) -> int:
         """The memory that the buffers take."""
@@ -37,15 +44,18 @@ def assign_buffers(blocks: Sequence[Block]) -> Buffers:
     """Share out buffers among the registers of a program."""
     calls = [call for block in blocks for call in block.calls]
     first, last = _lifetimes(calls)
-    representative = _merged_in_place(calls, last)
+    merged = _merged_in_place(calls, last)
     spans: dict[Register, tuple[int, int]] = {}
     for register in first:
-        head = representative.get(register, register)
+        head = _head(register, merged)
         start, end = spans.get(head, (first[register], last[register]))
         spans[head] = (min(start, first[register]), max(end, last[register]))
-    heads, allocations = _placed(spans)
-    places = {register: heads[representative.get(register, register)] for register in first}
-    return Buffers(places, tuple(allocations))
+    placing = _Placing()
+    for register, span in sorted(spans.items(), key=lambda item: item[1]):
+        placing.place(register, *span)
+    for register, target in merged.items():
+        placing.share(register, target)
+    return Buffers(placing.places, tuple(placing.allocations), placing.aliases)
 
 
 def _lifetimes(calls: Sequence[Call]) -> tuple[dict[Register, int], dict[Register, int]]:
@@ -58,7 +68,7 @@ def _lifetimes(calls: Sequence[Call]) -> tuple[dict[Register, int], dict[Registe
         for source in registers_of(call):
             if not source.is_given:
                 last[source] = time
-    return first, last
+    return first, last | {register: len(calls) for register in first if register.is_kept}
 
 
 def registers_of(call: Call) -> Iterable[Register]:
@@ -67,18 +77,31 @@ def registers_of(call: Call) -> Iterable[Register]:
 
 
 def _merged_in_place(calls: Sequence[Call], last: dict[Register, int]) -> dict[Register, Register]:
-    """For each temporary that its last reader may overwrite, the register that takes its place."""
+    """For each register that its last reader may overwrite, the one that it makes way for.
+
+    That one comes before it, if it has itself to make way.
+    """
     merged: dict[Register, Register] = {}
     for time in range(len(calls) - 1, -1, -1):
         call = calls[time]
         if not call.in_place or not call.target.shape:
             continue
+        is_given = _head(call.target, merged).is_given
         for operand in call.operands:
+            source = operand.source
             if _may_be_overwritten(operand, call, last, time):
-                assert isinstance(operand.source, Register)
-                merged[operand.source] = merged.get(call.target, call.target)
-                break
+                assert isinstance(source, Register)
+                if not (source.name and is_given):
+                    merged[source] = call.target
+                    break
     return merged
+
+
+def _head(register: Register, merged: dict[Register, Register]) -> Register:
+    """The last of those that make way for one another."""
+    while register in merged:
+        register = merged[register]
+    return register
 
 
 def _may_be_overwritten(operand: Operand, call: Call, last: dict[Register, int], time: int) -> bool:
@@ -86,7 +109,6 @@ def _may_be_overwritten(operand: Operand, call: Call, last: dict[Register, int],
     return (
         isinstance(source, Register)
         and not source.is_given
-        and not source.name
         and not operand.views
         and source is not call.target
         and last.get(source) == time
@@ -95,35 +117,62 @@ def _may_be_overwritten(operand: Operand, call: Call, last: dict[Register, int],
     )
 
 
-def _placed(
-    spans: dict[Register, tuple[int, int]],
-) -> tuple[dict[Register, str], list[tuple[str, tuple[int, ...], bool]]]:
-    heads: dict[Register, str] = {}
-    allocations = []
-    free: list[tuple[int, str, tuple[int, ...], bool]] = []
-    count = scalars = 0
-    for register, (start, end) in sorted(spans.items(), key=lambda item: item[1]):
+@dataclass
+class _Placing:
+    """Gives registers their buffers, in the order in which they are first written.
+
+    Attributes
+    ----------
+    free : every buffer, with the time of its last reading so far.
+    """
+
+    places: dict[Register, str] = field(default_factory=dict)
+    allocations: list[Allocation] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+    free: list[tuple[int, Allocation]] = field(default_factory=list)
+    _temporaries: set[str] = field(default_factory=set)
+    _scalars: int = 0
+
+    def place(self, register: Register, start: int, end: int) -> None:
+        """Find a buffer for what is first written and last read at these times."""
         if register.is_given:
-            heads[register] = register.name
+            self.places[register] = register.name
         elif not register.shape:
-            scalars += not register.name
-            heads[register] = register.name or f"scalar{scalars}"
-        elif register.name:
-            heads[register] = register.name
-            allocations.append((register.name, register.shape, register.boolean))
+            self._scalars += not register.name
+            self.places[register] = register.name or f"scalar{self._scalars}"
         else:
             wanted = (register.shape, register.boolean)
-            reusable = [f for f in free if f[0] < start and f[2:] == wanted]
-            if reusable:
-                name = reusable[0][1]
-                free.remove(reusable[0])
+            found = next((f for f in self.free if f[0] < start and f[1][1:] == wanted), None)
+            if found is None:
+                buffer = (register.name or self._new_name(register), *wanted)
+                self.allocations.append(buffer)
             else:
-                count += 1
-                name = f"{'mask' if register.boolean else 'work'}{count}"
-                allocations.append((name, *wanted))
-            heads[register] = name
-            free.append((end, name, *wanted))
-    return heads, allocations
+                self.free.remove(found)
+                buffer = found[1]
+            self.free.append((end, buffer))
+            self._call(register, buffer[0])
+
+    def share(self, register: Register, target: Register) -> None:
+        """Put a register where another one is."""
+        place = self.places[target]
+        if register.name:
+            self._call(register, self.aliases.get(place, place))
+        else:
+            self.places[register] = place
+
+    def _call(self, register: Register, buffer: str) -> None:
+        """Call the place of a register by its own name; temporaries by that of their buffer."""
+        name = register.name
+        if not name:
+            name = buffer if buffer in self._temporaries else self._new_name(register)
+        self.places[register] = name
+        if name != buffer:
+            self.aliases[name] = buffer
+
+    def _new_name(self, register: Register) -> str:
+        name = f"{'mask' if register.boolean else 'work'}{len(self._temporaries) + 1}"
+        self._temporaries.add(name)
+        return name
 
 
 def needed_calls(blocks: Sequence[Block], wanted: Iterable[Register]) -> list[Block]:

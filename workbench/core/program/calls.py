@@ -42,6 +42,7 @@ class Register:
     name : its name in the source, if it has one of its own.
     is_given : whether it comes from outside (an input, a parameter, a place for a gradient).
     transposed : whether rows and columns are those of the transpose on paper.
+    is_kept : whether it is wanted after the last call.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +50,7 @@ class Register:
     name: str = ""
     is_given: bool = False
     transposed: bool = False
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

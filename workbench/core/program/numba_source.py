@@ -6,7 +6,6 @@ finds in a register of the processor what the one before wrote.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from workbench.core.optimizers import Optimizer
@@ -22,7 +21,7 @@ from workbench.core.program.calls import (
     Register,
 )
 from workbench.core.program.loops import FreeNames, data_of, names_of
-from workbench.core.program.number_loops import imports_of
+from workbench.core.program.number_loops import TypedNumbers, imports_of, not_finite
 from workbench.core.program.numpy_source import comments
 from workbench.core.program.python_source import ATOM, PRODUCT, Formula, entry
 from workbench.core.program.source import Lowered
@@ -30,8 +29,6 @@ from workbench.errors import InputError
 
 INDICES = ("i", "j")
 """The variables of the loops over rows and columns."""
-
-_NUMBER = re.compile(r"(?<![\w.])\d+\.\d*(?:e[+-]?\d+)?")
 
 
 def numba_loop(
@@ -62,16 +59,19 @@ def numba_loop(
     gradient, limited = entries["g"], free("limited")
     scalars = [names[name] for name in optimizer.scalar_names]
     loss = buffers.places.get(lowered.loss, lowered.loss.name)
-    data, size = data_of(lowered), max(lowered.output.shape[:1], default=1)
+    data = data_of(lowered)
+    size = data[0].shape[0]
+    numbered = list(enumerate(lowered.gradients))
     lines = [
         *(f"{register.name} = samples[{n}][at : at + {size}]" for n, register in enumerate(data)),
         *(f"{name} = scalars[{number}][step]" for number, name in enumerate(scalars)),
         *step,
+        *(f"gradients[{n}][()] = {r.name}" for n, r in numbered if not r.shape),
         f"{square} = 0.0",
         f"for {place} in range(len({names['g']})):",
         f"    {square} += {gradient} * {gradient}",
         f"{check} = {loss} + {square}",
-        f"if not isfinite({check}):",
+        not_finite(check),
         "    break",
         *([f"{norm} = sqrt({square})"] if optimizer.needs_norm else []),
         *optimizer.norm_lines({**names, "norm": norm}),
@@ -86,11 +86,12 @@ def numba_loop(
         lines.append(f"outputs[step * {size} : (step + 1) * {size}] = {lowered.output.name}")
     held = [
         *((register.name, f"parameters[{n}]") for n, register in enumerate(lowered.parameters)),
-        *((register.name, f"gradients[{n}]") for n, register in enumerate(lowered.gradients)),
+        *((r.name, f"gradients[{n}]") for n, r in numbered if r.shape),
         *((name, f"vectors[{number}]") for number, name in enumerate(vectors)),
         *((name, f"buffers[{n}]") for n, (name, _, _) in enumerate(writer.allocations)),
+        *buffers.aliases.items(),
     ]
-    typed = _Typed()
+    typed = TypedNumbers()
     body = [typed.line(line) for line in lines]
     code = [
         "def train(samples, starts, outputs, losses, squares, vectors, scalars, parameters, "
@@ -104,30 +105,8 @@ def numba_loop(
         "    return done",
         "",
     ]
-    constants = [f"{name} = dtype({number})" for number, name in typed.names.items()]
-    head = [*imports_of(code), "from numpy import dot", "", *constants, "", ""]
+    head = [*imports_of(code), "from numpy import dot", "", *typed.constants, "", ""]
     return "\n".join([*head, *code]), writer.allocations
-
-
-class _Typed:
-    """Names for the numbers in source, so that they are of the type of the arrays.
-
-    Attributes
-    ----------
-    names : by number, as it is written.
-    """
-
-    def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-
-    def line(self, line: str) -> str:
-        """A line with names for numbers, unless it is a comment."""
-        if line.lstrip().startswith("#"):
-            return line
-        return _NUMBER.sub(self._name, line)
-
-    def _name(self, found: re.Match[str]) -> str:
-        return self.names.setdefault(found[0], f"number_{len(self.names) + 1}")
 
 
 class _NumbaWriter:
@@ -165,15 +144,15 @@ class _NumbaWriter:
         """Whether a call can be in one loop with others: nobody reads what stands elsewhere."""
         if call.operation not in _IN_LOOPS or call.target.shape != group[0].target.shape:
             return False
-        written = {self._place(other.target) for other in group}
+        written = {self._buffer(other.target) for other in group}
         moved = {
-            self._place(operand.source)
+            self._buffer(operand.source)
             for other in (*group, call)
             for operand in other.operands
             if isinstance(operand.source, Register)
             and (operand.views or operand.source.shape != call.target.shape)
         }
-        return moved.isdisjoint({*written, self._place(call.target)})
+        return moved.isdisjoint({*written, self._buffer(call.target)})
 
     def _loop(self, group: Sequence[Call]) -> list[str]:
         """One loop, or two of them nested, over the entries of arrays of one shape."""
@@ -275,6 +254,11 @@ class _NumbaWriter:
     def _place(self, source: Register | Constant) -> str:
         assert isinstance(source, Register)
         return self._buffers.places.get(source, source.name)
+
+    def _buffer(self, source: Register | Constant) -> str:
+        """The buffer in which a register is, by whatever name it goes."""
+        place = self._place(source)
+        return self._buffers.aliases.get(place, place)
 
 
 def _refusal(what: str) -> InputError:

@@ -13,7 +13,8 @@ from workbench.core.program.loops import FreeNames, data_of, names_of, tuple_of
 from workbench.core.program.python_source import PythonWriter
 from workbench.core.program.source import Lowered
 
-_CALLED = re.compile(r"(\w+)\(")
+_NUMBER = re.compile(r"(?<![\w.])\d+\.\d*(?:e[+-]?\d+)?")
+_CALLED = re.compile(r"\w+(?=\()|\binf\b")
 
 
 class NumberStep:
@@ -56,7 +57,7 @@ class NumberStep:
             *self._step,
             f"{square} = {' + '.join(f'{name} * {name}' for name in gradients)}",
             f"{check} = {self.loss} + {square}",
-            f"if {check} - {check} != 0.0:",
+            not_finite(check),
             "    break",
             *([f"{self._norm} = sqrt({square})"] if optimizer.needs_norm else []),
             *optimizer.norm_lines({**names, "norm": self._norm}),
@@ -106,12 +107,39 @@ def python_loop(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) 
     return "\n".join([*imports_of(code), "", "", *code])
 
 
+class TypedNumbers:
+    """Names for the numbers in source, so that they are of the type of the arrays.
+
+    Attributes
+    ----------
+    names : by number, as it is written.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    @property
+    def constants(self) -> list[str]:
+        """The lines that give the names their numbers, of the type called `dtype`."""
+        return [f"{name} = dtype({number})" for number, name in self.names.items()]
+
+    def line(self, line: str) -> str:
+        """A line with names for numbers, unless it is a comment."""
+        if line.lstrip().startswith("#"):
+            return line
+        return _NUMBER.sub(self._name, line)
+
+    def _name(self, found: re.Match[str]) -> str:
+        return self.names.setdefault(found[0], f"number_{len(self.names) + 1}")
+
+
 def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) -> str:
     """A module with the function `train(samples, starts, outputs, losses, squares, vectors,
     scalars)`, which returns how many steps it made.
 
     All are arrays, or tuples of arrays: the samples of all batches, the first sample of each batch,
-    and places for outputs, losses and squares.
+    and places for outputs, losses and squares. After every step parameters and states are rounded
+    to their type, so that it does not matter which steps are made by one call.
     """
     step = NumberStep(lowered, optimizer, keeps_outputs=keeps_outputs)
     lines = []
@@ -128,23 +156,35 @@ def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool
         row, column = divmod(number, lowered.output.shape[1])
         lines.append(f"outputs[step * {lowered.output.shape[0]} + {row}, {column}] = {name}")
     held = [(p, n, name) for p, names in enumerate(step.vectors) for n, name in enumerate(names)]
+    lines += [f"{name} = dtype({name})" for _, _, name in held]
+    typed = TypedNumbers()
+    body = [typed.line(line) for line in lines]
     code = [
         "def train(samples, starts, outputs, losses, squares, vectors, scalars):",
         *(f"    {name} = vectors[{place}][{number}]" for place, number, name in held),
         "    done = 0",
         "    for step in range(len(starts)):",
         "        at = starts[step]",
-        *(f"        {line}" for line in lines),
+        *(f"        {line}" for line in body),
         "        done += 1",
         *(f"    vectors[{place}][{number}] = {name}" for place, number, name in held),
         "    return done",
         "",
     ]
-    return "\n".join([*imports_of(code), "", "", *code])
+    return "\n".join([*imports_of(code), "", *typed.constants, "", "", *code])
+
+
+def not_finite(name: str) -> str:
+    """The line that asks whether a number is not finite; numba folds x − x and with it `isfinite`.
+
+    >>> not_finite("loss")
+    'if not -inf < loss < inf:'
+    """
+    return f"if not -inf < {name} < inf:"
 
 
 def imports_of(code: Iterable[str]) -> list[str]:
-    """The line that imports what code calls of the module `math`.
+    """The line that imports what code takes from the module `math`.
 
     >>> imports_of(["y = exp(x)"])
     ['from math import exp']

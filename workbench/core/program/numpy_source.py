@@ -42,7 +42,6 @@ _OTHERS = {
     "dot": "dot({0}, {1}, {out})",
     "maximum": "maximum({0}, {1}, out={out})",
     "minimum": "minimum({0}, {1}, out={out})",
-    "where": "{out}[...] = where({0}, {1}, {2})",
     "row_max": "maximum.reduce({0}, 1, None, {out})",
 }
 """What has an array as result and is not called as a function with the result as last place."""
@@ -82,7 +81,12 @@ class NumPyWriter:
         for block in blocks:
             lines += [f"# {comment}" for comment in comments(block)]
             for call in block.calls:
-                lines += self._by_places(call) if _is_row_max(call) else [self.line(call)]
+                if _is_row_max(call):
+                    lines += self._by_places(call)
+                elif call.operation == "where" and call.target.shape:
+                    lines += self._chosen(call)
+                else:
+                    lines.append(self.line(call))
         return lines
 
     def line(self, call: Call) -> str:
@@ -114,6 +118,20 @@ class NumPyWriter:
             f"add({places}, {starts}, {places})",
             f'{source}.take({places}, None, {target}, "clip")',
         ]
+
+    def _chosen(self, call: Call) -> list[str]:
+        """One of two for each entry; `where` would make an array of its own, and is no faster."""
+        condition, first = call.operands[:2]
+        mask, one, other = map(self._operand, call.operands)
+        target, shape = self.buffers.places.get(call.target, call.target.name), call.target.shape
+        if isinstance(condition.source, Constant):
+            return [f"copyto({target}, {one if condition.source.value else other})"]
+        is_whole = [not o.views and o.source.shape == shape for o in (condition, first)]
+        if is_whole[0] and (is_whole[1] or not first.source.shape):
+            put = f"putmask({target}, {mask}, {one})"
+        else:
+            put = f"copyto({target}, {one}, where={mask})"
+        return [f"copyto({target}, {other})", put]
 
     def _number(self, call: Call) -> str:
         operands = [

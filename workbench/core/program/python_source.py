@@ -174,10 +174,10 @@ class PythonWriter:
                 return grid.transpose(0, 2, 1, 3).reshape(call.target.shape)
         *spread, _ = np.broadcast_arrays(*operands, np.empty(call.target.shape))
         masks = [operand.is_boolean for operand in call.operands]
-        formulas = [
-            entry(call.operation, [operand[place] for operand in spread], masks)
-            for place in np.ndindex(call.target.shape)
-        ]
+        formulas = []
+        for place in np.ndindex(call.target.shape):
+            values: list[Formula] = [entries.item(place) for entries in spread]
+            formulas.append(entry(call.operation, values, masks))
         return _array(formulas, call.target.shape)
 
     def _read(self, operand: Operand) -> Entries:

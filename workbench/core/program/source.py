@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,14 +138,16 @@ def lower(
             register = _register(left, left.symbol.name, sizes, turned, taken)
         results[left] = register
         lowering.compute(line, register)
+    loss, answer = results[system.loss], results[output or system.equations[-2:][0].left]
+    loss.is_kept = answer.is_kept = True
     return Lowered(
         lowering.blocks,
         given[Kind.INPUT],
         given[Kind.TARGET],
         given[Kind.PARAMETER],
         [gradients[symbol.symbol.name] for symbol in system.parameters],
-        results[system.loss],
-        results[output or system.equations[-2:][0].left],
+        loss,
+        answer,
         lowering.implementations,
     )
 
@@ -267,16 +270,9 @@ class _Writer:
                 f"        return {self.buffers.places.get(returned, returned.name)}",
                 "",
             ]
-        own_bytes = self._bytes(writer)
+        own_bytes = _held_bytes(lowered, writer, self.dtype.itemsize)
         self._refuse_too_large(own_bytes)
         return Source(self._module(writer, bodies), own_bytes, lowered.implementations)
-
-    def _bytes(self, writer: NumPyWriter) -> int:
-        """The memory of buffers and constants, and of the largest array made on the way."""
-        calls = [call for block in self.lowered.blocks for call in block.calls]
-        entries = sum(prod(constant.shape) for constant in writer.constants)
-        entries += max((prod(c.target.shape) for c in calls if _makes_array(c)), default=0)
-        return self.buffers.bytes(self.dtype.itemsize) + entries * self.dtype.itemsize
 
     def _refuse_too_large(self, own_bytes: int) -> None:
         entries = sum(prod(register.shape) for register in self.lowered.parameters)
@@ -343,11 +339,13 @@ def numpy_module(
     making += [f"{name} = {text}" for name, text in writer.further.items()]
     for name, shape, boolean in writer.buffers.allocations:
         making.append(f"{name} = empty({shape}, {'bool' if boolean else 'dtype'})")
+    making += [f"{name} = {buffer}" for name, buffer in writer.buffers.aliases.items()]
     making += [f"{v} = {k}" for k, v in writer.hoisted.items() if v not in inline]
     making += made
     body = [inlined(line, inline) for line in bodies]
     called = numpy_names([*making, *body])
-    imports = [name for name in called if hasattr(np, name) and name != "isfinite"]
+    own = {*dir(builtins), "isfinite"}
+    imports = [name for name in called if hasattr(np, name) and name not in own]
     imported = ["from math import isfinite"] if "isfinite" in called else []
     imported.append(f"from numpy import {', '.join([*imports, f'{dtype} as dtype'])}")
     if any("special." in line for line in body):
@@ -363,6 +361,21 @@ def numpy_module(
     return "\n".join([*imported, "", "", *code, ""])
 
 
+def program_bytes(lowered: Lowered, itemsize: int) -> int:
+    """The memory that the program of calls takes in NumPy, as in `Source.buffer_bytes`."""
+    writer = NumPyWriter(assign_buffers(lowered.blocks))
+    writer.lines(lowered.blocks)
+    return _held_bytes(lowered, writer, itemsize)
+
+
+def _held_bytes(lowered: Lowered, writer: NumPyWriter, itemsize: int) -> int:
+    """The memory of buffers and constants, and of the largest array made on the way."""
+    calls = [call for block in lowered.blocks for call in block.calls]
+    entries = sum(prod(constant.shape) for constant in writer.constants)
+    entries += max((prod(c.target.shape) for c in calls if _makes_array(c)), default=0)
+    return writer.buffers.bytes(itemsize) + entries * itemsize
+
+
 def _makes_array(call: Call) -> bool:
     """Whether a call makes an array of its own, which is then copied to its target."""
-    return call.operation in ("where", "kron", "diag", "diagonal") or call.operation[:4] == "call"
+    return call.operation in ("kron", "diag", "diagonal") or call.operation[:4] == "call"

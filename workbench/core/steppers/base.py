@@ -75,14 +75,20 @@ class Batches:
 
     @cached_property
     def numbers(self) -> list[tuple[list[float], ...]]:
-        """The numbers of each batch; those of a batch that comes again are not read again."""
-        numbers: list[tuple[list[float], ...]] = []
-        last: tuple[Array, ...] | None = None
-        for data in self.data:
-            again = data is last
-            numbers.append(numbers[-1] if again else tuple(p.ravel().tolist() for p in data))
-            last = data
-        return numbers
+        """The numbers of each batch; those of a batch that comes again are read once."""
+        first, last = int(self.starts[0]), int(self.starts[-1]) + self.size
+        if last - first != len(self) * self.size:
+            found = {
+                start: self._rows(start, start + self.size) for start in {*self.starts.tolist()}
+            }
+            return [found[start][0] for start in self.starts.tolist()]
+        return self._rows(first, last)
+
+    def _rows(self, first: int, last: int) -> list[tuple[list[float], ...]]:
+        """The numbers of the batches of consecutive samples."""
+        count = (last - first) // self.size
+        parts = (part[first:last].reshape(count, -1).tolist() for part in self.samples)
+        return list(zip(*parts, strict=True))
 
 
 @dataclass

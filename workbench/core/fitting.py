@@ -1,0 +1,91 @@
+"""Equations and the table that they are trained on, fitted to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from workbench.calculus.expressions import Kind
+from workbench.core.columns import known_width
+from workbench.core.data.dataset import Columns, Dataset
+from workbench.core.samples import D, recognise_classes
+from workbench.core.trainable import Trainable, trainable_equations
+from workbench.derivation.system import System
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Equations, and what is said of the columns that go into them.
+
+    Attributes
+    ----------
+    system, text : the equations, and as they were written.
+    sizes, inputs, values : as `sizes`, `chosen` and `values` of `trainable_equations`.
+    """
+
+    system: System
+    text: str
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def fit(self, dataset: D, *, weighted: bool = False) -> tuple[Trainable, D]:
+        """The model, and the data set with its columns in the order in which inputs take them.
+
+        A column of numbers is taken as classes where the size of the targets shows that it is meant
+        so.
+
+        Raises
+        ------
+        InputError
+            If columns and equations do not fit.
+        """
+        if (width := self._target_width) is not None:
+            dataset = recognise_classes(width, dataset)
+        model = self.model(dataset, weighted=weighted)
+        return model, _with_inputs(dataset, model.input_columns)
+
+    def model(self, columns: Columns, *, weighted: bool = False) -> Trainable:
+        """The model for columns of these names, whose classes are known.
+
+        >>> from workbench.api import equations
+        >>> from workbench.core.data import Preparation
+        >>> import numpy as np
+        >>> text = "parameter W : k×n, b : k; target y : k; p = W x + b; L = ‖p − y‖²"
+        >>> zero, one = np.zeros(2), np.ones(2)
+        >>> columns = Preparation(zero, one, ("u", "v"), ("kind",), ("p", "q", "r"), True)
+        >>> Fitting(equations(text), text).model(columns).parameters["W"]
+        (3, 2)
+        """
+        targets = len(columns.target_names)
+        if columns.classes is not None:
+            is_single = len(columns.classes) == 2 and self._target_width == 1
+            targets = 1 if is_single else len(columns.classes)
+        return trainable_equations(
+            self.system,
+            self.text,
+            columns=columns.input_names,
+            targets=targets,
+            chosen=self.inputs,
+            sizes=self.sizes,
+            values={name: Fraction(repr(value)) for name, value in self.values.items()},
+            weighted=weighted,
+        )
+
+    @property
+    def _target_width(self) -> int | None:
+        """The number of targets of a sample, where the equations and the sizes say it."""
+        targets = [s for s in self.system.of_kind(Kind.TARGET) if s.symbol.name not in self.values]
+        return known_width(targets, self.sizes)
+
+
+def _with_inputs(dataset: D, names: Sequence[str]) -> D:
+    """The data set with these columns as inputs, in this order."""
+    if tuple(names) == dataset.input_names:
+        return dataset
+    places = [dataset.input_names.index(name) for name in names]
+    if isinstance(dataset, Dataset):
+        return replace(dataset, inputs=dataset.inputs[:, places], input_names=tuple(names))
+    inputs = tuple(dataset.inputs[place] for place in places)
+    return replace(dataset, inputs=inputs, input_names=tuple(names))

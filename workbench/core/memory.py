@@ -1,0 +1,105 @@
+"""The memory that a training takes, said beforehand.
+
+Counted are the arrays that it holds at most at one time: those of the learner, the buffers of every
+program, and the samples. What the interpreter and its libraries take comes on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from workbench.core.data.sources import SampleSource
+from workbench.core.inference import CHUNK
+from workbench.core.parameters import readable_bytes
+from workbench.core.program.source import program_bytes
+from workbench.core.rounds import Rounds
+from workbench.core.steppers import Learner
+from workbench.core.vector_update import CHUNK as UPDATED_AT_ONCE
+
+BYTES_OF_A_NUMBER = 32
+"""What a number takes in a list of Python: the number itself and its place."""
+
+PROGRAMS = 4 * 10**5
+"""About what it takes to write and compile a program."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes, by what takes them.
+
+    Attributes
+    ----------
+    optimizer : the vectors of its state, and what a step needs on the way.
+    steps : the values that a step computes from a batch, for full batches and for the last one.
+    validation : the same for the validation part, its samples, and the best parameters so far.
+    samples : the training part, prepared, and what is predicted for it where that is counted.
+    """
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    steps: int
+    validation: int
+    samples: int
+
+    @property
+    def total(self) -> int:
+        """All of it.
+
+        >>> Memory(100, 100, 200, 600, 0, 1048).total
+        2048
+        """
+        return sum(asdict(self).values())
+
+    def to_json(self) -> dict[str, int]:
+        """All parts, and the total, in the types of JSON."""
+        return {**asdict(self), "total": self.total}
+
+    def __str__(self) -> str:
+        """The total and its parts.
+
+        >>> print(Memory(100, 100, 200, 600, 0, 1048))
+        2.0 KiB: parameters 100.0 bytes, gradients 100.0 bytes, optimizer 200.0 bytes, \
+steps 600.0 bytes, samples 1.0 KiB
+        """
+        parts = (f"{name} {readable_bytes(size)}" for name, size in asdict(self).items() if size)
+        return f"{readable_bytes(self.total)}: {', '.join(parts)}"
+
+
+def training_memory(
+    learner: Learner, backend: str, rounds: Rounds, validation: SampleSource | None
+) -> Memory:
+    """The memory of a training, worked out from sizes alone: no program is made.
+
+    Parameters
+    ----------
+    validation : gives the samples of the validation part, if there is one.
+    """
+    vector, itemsize = learner.parameters.vector, learner.parameters.dtype.itemsize
+    scratch = len(learner.optimizer.vector_lines().scratch) if backend == "numpy" else 0
+    samples, steps = rounds.held_bytes(itemsize), PROGRAMS
+    if backend == "python":
+        samples += rounds.count * rounds.columns * BYTES_OF_A_NUMBER
+    else:
+        steps += _buffers(learner, rounds.sizes)
+    validated = 0
+    if validation is not None:
+        sizes = {min(validation.count, CHUNK), validation.count % CHUNK} - {0}
+        best = vector.nbytes
+        validated = validation.held_bytes(validation.count) + _buffers(learner, sizes) + best
+    return Memory(
+        parameters=vector.nbytes,
+        gradients=vector.nbytes,
+        optimizer=len(learner.states) * vector.nbytes
+        + scratch * min(UPDATED_AT_ONCE, vector.size) * itemsize,
+        steps=steps,
+        validation=validated,
+        samples=samples,
+    )
+
+
+def _buffers(learner: Learner, sizes: Iterable[int]) -> int:
+    """The buffers of programs for batches of these sizes."""
+    itemsize = learner.parameters.dtype.itemsize
+    return sum(program_bytes(learner.lowered(size), itemsize) for size in sizes)

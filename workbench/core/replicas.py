@@ -1,0 +1,392 @@
+"""Replicas: many networks of one kind, trained side by side in one program.
+
+They share the data, their split and the order of the samples, all of which follow from the seed.
+Replica k starts with the values that the seed `initial_seed + k` draws, and learns at the rate of
+its own if rates are given. It comes to what a training of its own would come to, but for rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.core.checkpoint import Checkpoint
+from workbench.core.data.sources import Samples
+from workbench.core.data.stored_dataset import AnyDataset
+from workbench.core.inference import counted
+from workbench.core.initialisers import initialise
+from workbench.core.program.source import turned_parameters
+from workbench.core.progress import EpochRecord
+from workbench.core.rounds import Round
+from workbench.core.samples import chosen_classes
+from workbench.core.settings import Settings
+from workbench.core.steppers.replica_stepper import (
+    Replicas,
+    ReplicaStepper,
+    Rows,
+    group_width,
+    stored_views,
+)
+from workbench.core.trainable import Trainable
+from workbench.core.training import AT_ONCE, SPAN, Training
+from workbench.core.vector_update import FLUSH_INTERVAL, flush_denormals
+from workbench.derivation.network import Network
+from workbench.errors import InputError, NotFiniteError
+
+Array = NDArray[Any]
+
+ROOM = 2**18
+"""About how many losses are kept of steps between two pauses."""
+
+ONE_THREAD = 1
+"""Products of a group are flat, and gain nothing from a second thread."""
+
+SPREAD = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+"""The figures of which a record tells the least, the median and the most."""
+
+
+class ReplicaRecord(EpochRecord):
+    """What one epoch came to: its figures are the means over the replicas that are not frozen.
+
+    Attributes
+    ----------
+    replicas, frozen : how many there are, and how many of these are frozen.
+    best_replica : the one of the least validation loss, or of the least loss without validation.
+    spread : least, median and most of the figures in `SPREAD`, by name.
+    """
+
+    replicas: int
+    frozen: int
+    best_replica: int
+    spread: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record in the types of JSON, where a number that is not finite is None."""
+        means = super().to_json()
+        told = {name: means.pop(name) for name in ("epoch", "step")}
+        told |= {"replicas": self.replicas, "frozen": self.frozen}
+        for name, mean in means.items():
+            told[name] = mean
+            for extent in ("least", "median", "most"):
+                if mean is not None and (full := f"{name}_{extent}") in self.spread:
+                    told[full] = self.spread[full]
+        return told | {"best_replica": self.best_replica}
+
+
+class ReplicaTraining(Training):
+    """Networks of one kind, and the samples to train them on; iterate it to train.
+
+    `parameters` and `forward_pass` are those of the best replica as of the last pause, and `best`
+    is it as a checkpoint of one network.
+
+    Attributes
+    ----------
+    replicas : what they hold.
+    seeds : the seed of each one's starting values.
+
+    Raises
+    ------
+    InputError
+        If something is wanted that is for one network only.
+    """
+
+    def __init__(
+        self,
+        model: Network | Trainable,
+        training: AnyDataset,
+        validation: AnyDataset | None = None,
+        settings: Settings | None = None,
+    ):
+        settings = settings or Settings()
+        super().__init__(model, training, validation, settings)
+        self.threads = settings.threads or ONE_THREAD
+        first = settings.starting_seed
+        self.seeds = range(first, first + settings.replicas)
+        self.replicas = Replicas.begin(self._drawn(), self._learner.optimizer.rule.states)
+        self._own_rates = _rates_of(settings)
+        width = group_width(self._learner, settings.batch_size, settings.replicas)
+        starts = range(0, settings.replicas, width)
+        self._groups = [slice(s, min(s + width, settings.replicas)) for s in starts]
+        self._programs: dict[tuple[int, int], ReplicaStepper] = {}
+        self._sums = np.zeros((3, settings.replicas))
+        self._figures: Mapping[str, Array] = {}
+        self._known_scalars: tuple[int, Mapping[str, Array]] = (-1, {})
+
+    def state(self) -> Checkpoint:
+        """All that the rest depends on, besides settings and samples; a step changes its arrays."""
+        held = {"parameters": self.replicas.parameters}
+        held |= {f"optimizer/{name}": state for name, state in self.replicas.states.items()}
+        like = self.parameters
+        arrays = {
+            f"{store}/{name}": view.swapaxes(0, 1) if name in like.turned else view
+            for store, matrix in held.items()
+            for name, view in zip(like, stored_views(matrix, like), strict=True)
+        }
+        own = {"replicas/frozen_at": self.replicas.frozen_at, "replicas/sums": self._sums}
+        return Checkpoint({**arrays, **own}, super().state().values)
+
+    def replica_records(self) -> list[dict[str, Any]]:
+        """What each replica came to in the last epoch, in the types of JSON; none before the first.
+
+        That of a frozen one tells the step that it could not make.
+        """
+        if not self._figures:
+            return []
+        records = []
+        for place, seed in enumerate(self.seeds):
+            step = int(self.replicas.frozen_at[place])
+            own = {name: float(values[place]) for name, values in self._figures.items()}
+            epoch = -(-step // self.steps_per_epoch) if step else self.progress.epoch
+            record = EpochRecord(epoch, step or self.progress.step, **_filled(own))
+            records.append({"replica": place, "initial_seed": seed, **record.to_json()})
+        return records
+
+    # epochs
+
+    def _train_single_steps(self) -> list[EpochRecord]:
+        """Make some epochs of one step each."""
+        progress, part = self.progress, self._rounds.repeated
+        most = min(self.settings.epochs - progress.epoch, len(part.batches))
+        if self.epochs_a_pause:
+            most = min(most, self.epochs_a_pause - progress.epoch % self.epochs_a_pause)
+        rows = self._advance(part, 0, most)
+        steps, weight = len(rows.losses), self.model.loss_weight(part.counted[0])
+        figures = {"loss": rows.losses * (weight / part.counted[0])}
+        if self._has_classes:
+            figures["accuracy"] = rows.correct / len(part.targets)
+        figures["learning_rate"] = self._learning_rates(progress.step + 1, steps)
+        figures["gradient_norm"] = np.sqrt(rows.squares)
+        progress.epoch += steps
+        progress.step += steps
+        return self._records(figures)
+
+    def _end_epoch(self) -> EpochRecord:
+        """Close the epoch: validate, and begin the sums anew."""
+        progress = self.progress
+        losses, norms, correct = self._sums[:, None]
+        figures = {"loss": losses / progress.counted}
+        if self._has_classes:
+            figures["accuracy"] = correct / self._rounds.count
+        figures |= self._validation_figures()
+        figures["learning_rate"] = self._learning_rates(progress.step, 1)
+        figures["gradient_norm"] = norms / self.steps_per_epoch
+        progress.epoch += 1
+        progress.batch, progress.counted = 0, 0.0
+        (record,) = self._records(figures)
+        self._sums[...] = 0
+        return record
+
+    def _records(self, figures: Mapping[str, Array]) -> list[EpochRecord]:
+        """The records of the epochs that have just ended, from figures (epochs, replicas)."""
+        progress, epochs = self.progress, len(figures["loss"])
+        ends = progress.step - self.steps_per_epoch * np.arange(epochs)[::-1, None]
+        frozen_at = self.replicas.frozen_at
+        is_frozen = (frozen_at > 0) & (frozen_at <= ends)
+        if is_frozen.any():
+            figures = {name: np.where(is_frozen, np.nan, v) for name, v in figures.items()}
+        count = (self.replicas.count,)
+        self._figures = {n: np.broadcast_to(v[-1], count) for n, v in figures.items()}
+        summaries = {name: _summary(name, values) for name, values in figures.items()}
+        ranking = figures.get("validation_loss", figures["loss"])
+        best = np.where(np.isfinite(ranking), ranking, np.inf).argmin(axis=1)
+        records: list[EpochRecord] = []
+        for place, frozen in enumerate(is_frozen.sum(axis=1).tolist()):
+            told = {name: values[place] for s in summaries.values() for name, values in s.items()}
+            means = _filled({name: told.pop(name) for name in figures})
+            end = progress.epoch - epochs + 1 + place
+            record = ReplicaRecord(end, int(ends[place, 0]), **means)
+            record.replicas, record.frozen = self.replicas.count, frozen
+            record.best_replica, record.spread = int(best[place]), told
+            records.append(record)
+        self._take(int(best[-1]))
+        return records
+
+    def _take(self, best: int) -> None:
+        """Make the best replica's parameters those of the one network."""
+        self.parameters.vector[:] = self.replicas.parameters[:, best]
+        arrays = {f"parameters/{name}": array.copy() for name, array in self.parameters.items()}
+        self.best = Checkpoint(arrays, super().state().values)
+
+    def _validation_figures(self) -> dict[str, Array]:
+        """The mean loss of each replica on the validation part, and the share of right answers."""
+        if self._validation is None:
+            return {}
+        whole, (losses, correct) = 0.0, np.zeros((2, 1, self.replicas.count))
+        for chunk in self._validation.chunks(AT_ONCE):
+            for batch in chunk.batches(self.settings.batch_size):
+                whole += counted(batch)
+                for group in self._groups:
+                    self._validate_group(batch, group, losses[0, group], correct[0, group])
+        figures = {"validation_loss": losses / whole}
+        if self._has_classes:
+            figures["validation_accuracy"] = correct / self._validation.count
+        return figures
+
+    def _validate_group(self, batch: Samples, group: slice, losses: Array, correct: Array) -> None:
+        """Add what the replicas of a group come to on a batch."""
+        shares = None if batch.weights is None else self.model.shares(batch.weights)
+        stepper = self._replica_stepper(group, len(batch.inputs))
+        views = self.model.views(batch.inputs, batch.targets, shares)
+        found, outputs = stepper.forward(self.replicas, group, views)
+        losses += found * self.model.loss_weight(counted(batch))
+        if self._has_classes:
+            right = chosen_classes(batch.targets)[:, None]
+            correct += np.count_nonzero(chosen_classes(outputs) == right, axis=0)
+
+    # steps
+
+    def _make_steps(self, part: Round) -> None:
+        """Make a step with each batch, and pause now and then."""
+        progress, start = self.progress, 0
+        while start < len(part.batches):
+            rows = self._advance(part, start, len(part.batches) - start)
+            norms = np.sqrt(rows.squares)
+            for place, count in enumerate(part.counted[start : start + len(norms)].tolist()):
+                weight = self.model.loss_weight(count)
+                self._sums += rows.losses[place] * weight, norms[place], rows.correct[place]
+                progress.counted += count
+            progress.step += len(norms)
+            progress.batch += len(norms)
+            start += len(norms)
+            self.pause()
+
+    def _advance(self, part: Round, start: int, most: int) -> Rows:
+        """Make steps with some of the batches, at most so many."""
+        begin, progress, replicas = perf_counter(), self.progress, self.replicas
+        until_flush = FLUSH_INTERVAL - progress.step % FLUSH_INTERVAL
+        number = min(self._steps_a_span, most, until_flush, max(1, ROOM // replicas.count))
+        size = part.batches.size
+        batches = part.batches.data[start : start + number]
+        if self._has_classes:
+            classes = chosen_classes(part.targets).reshape(-1, size, 1)
+            places = range(start, start + number)
+            batches = [
+                (*batch, classes[place % len(classes)])
+                for place, batch in zip(places, batches, strict=True)
+            ]
+        rows = Rows.empty(number, replicas.count, self.parameters.dtype)
+        scalars = self._replica_scalars(number)
+        for group in self._groups:
+            stepper = self._replica_stepper(group, size)
+            stepper.run(replicas, group, progress.step + 1, batches, scalars, rows)
+        if number == until_flush:
+            for state in replicas.states.values():
+                flush_denormals(state.reshape(-1))
+        if replicas.frozen_at.all():
+            raise self._all_frozen()
+        seconds = max(perf_counter() - begin, 1e-9)
+        self._steps_a_span = max(1, min(2 * number, int(SPAN * number / seconds)))
+        return rows
+
+    def _replica_scalars(self, count: int) -> Mapping[str, Array]:
+        """The optimizer's scalars for the next steps, (steps, 1) or (steps, replicas)."""
+        window, start = divmod(self.progress.step, FLUSH_INTERVAL)
+        if self._is_constant:
+            window = 0
+        if self._known_scalars[0] != window:
+            first = window * FLUSH_INTERVAL + 1
+            rates = self._learning_rates(first, FLUSH_INTERVAL).T
+            found = self._learner.optimizer.scalars(rates, first)
+            dtype = self.parameters.dtype
+            self._known_scalars = window, {n: v.T.astype(dtype, "C") for n, v in found.items()}
+        return {n: v[start : start + count] for n, v in self._known_scalars[1].items()}
+
+    def _learning_rates(self, first: int, count: int) -> Array:
+        """The rates of consecutive steps, (steps, replicas), or (steps, 1) if all are the same."""
+        settings, rates = self.settings, self._own_rates[:, None]
+        if settings.schedule.is_constant:
+            return np.broadcast_to(rates, (len(rates), count)).T
+        return settings.schedule.rates(
+            rates,
+            first=first,
+            count=count,
+            steps_per_epoch=self.steps_per_epoch,
+            total_steps=settings.epochs * self.steps_per_epoch,
+        ).T
+
+    def _all_frozen(self) -> NotFiniteError:
+        last = int(self.replicas.frozen_at.max())
+        epoch = -(-last // self.steps_per_epoch)
+        advice = "" if self.settings.standardise else ", or standardise the inputs"
+        return NotFiniteError(
+            f"epoch {epoch}, step {last}: the last of {self.replicas.count} replicas has a loss or "
+            f"a gradient that is not finite; expected finite numbers; use learning rates below "
+            f"{self._own_rates.min():g}{advice}"
+        )
+
+    # programs
+
+    def _choose_backend(self) -> str:
+        for name, known in (("backend", ("auto", "numpy")), ("patience", (None,))):
+            if (value := getattr(self.settings, name)) not in known:
+                raise InputError(
+                    f"{name} {value!r} is for one network, and there are to be "
+                    f"{self.settings.replicas} replicas; leave it out"
+                )
+        if not self.model.is_batch:
+            raise InputError("replicas need a batch form, and these equations have none; train one")
+        return "numpy"
+
+    def _replica_stepper(self, group: slice, size: int) -> ReplicaStepper:
+        key = group.stop - group.start, size
+        if key not in self._programs:
+            self._programs[key] = ReplicaStepper(
+                self._learner, *key, keeps_correct=self._has_classes
+            )
+        return self._programs[key]
+
+    def _drawn(self) -> Array:
+        """The starting values of all replicas (entries, replicas)."""
+        model, settings = self.model, self.settings
+        turned = turned_parameters(model.system)
+        starts = np.empty((self.parameters.vector.size, len(self.seeds)), settings.dtype)
+        for place, seed in enumerate(self.seeds):
+            starts[:, place] = initialise(
+                model.network or model.parameters,
+                seed,
+                settings.dtype,
+                settings.initialiser,
+                turned=turned,
+            ).vector
+        return starts
+
+
+def _rates_of(settings: Settings) -> Array:
+    """The learning rate of each replica, or one for all."""
+    if settings.rate_range:
+        least, largest = settings.rate_range
+        return np.geomspace(least, largest, settings.replicas)
+    if settings.rates:
+        return np.resize(np.array(settings.rates), settings.replicas)
+    return np.array([settings.make_optimizer().learning_rate])
+
+
+def _summary(name: str, values: Array) -> dict[str, list[float]]:
+    """The mean of each row (epochs, replicas) over what is finite, and its spread if that is told.
+
+    >>> _summary("loss", np.array([[4.0, 1.0, np.nan, 1.0]]))["loss_median"]
+    [1.0]
+    """
+    is_finite = np.isfinite(values)
+    if is_finite.all():
+        counts, means = np.full(len(values), values.shape[1]), values.mean(axis=1)
+    else:
+        values, counts = np.where(is_finite, values, np.nan), is_finite.sum(axis=1)
+        means = values.sum(axis=1, where=is_finite) / np.where(counts, counts, np.nan)
+    summary = {name: means.tolist()}
+    if name in SPREAD:
+        rows, ordered = np.arange(len(values)), np.sort(values, axis=1)
+        middle = (ordered[rows, (counts - 1) // 2] + ordered[rows, counts // 2]) / 2
+        summary[f"{name}_least"] = ordered[:, 0].tolist()
+        summary[f"{name}_median"] = middle.tolist()
+        summary[f"{name}_most"] = ordered[rows, counts - 1].tolist()
+    return summary
+
+
+def _filled(figures: Mapping[str, float]) -> dict[str, Any]:
+    """All figures of a record, with None for those that there are not."""
+    return {name: figures.get(name) for name in EpochRecord._fields[2:]}
