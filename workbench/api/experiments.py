@@ -14,10 +14,10 @@ from workbench.core.conditions import conditions, differences
 from workbench.core.data import AnyDataset, Parts, open_dataset, split
 from workbench.core.data.files import Progress
 from workbench.core.evaluation import ClassScores, NumberScores, score
-from workbench.core.experiment import EQUATION_TABLES, Experiment, read_experiment
+from workbench.core.experiment import EQUATION_TABLES, Experiment
 from workbench.core.fitting import Fitting
 from workbench.core.memory import Memory
-from workbench.core.runs import SETTINGS, RunWriter
+from workbench.core.runs import SETTINGS, RunWriter, read_settings
 from workbench.core.samples import out_of_reach, recognise_classes, require_fit
 from workbench.core.settings import Settings
 from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
@@ -113,12 +113,11 @@ def resume_experiment(
     InputError
         If the run is in use or damaged, or its data are not those it was begun with.
     """
-    settings = Path(path) / SETTINGS
-    values = read_experiment(settings)
+    values = read_settings(path)
     require_plugins(values.get("plugins", ()), plugins, path)
     if epochs is not None:
         values["epochs"] = epochs
-    opened = open_experiment(Experiment.from_values(values, str(settings)))
+    opened = open_experiment(Experiment.from_values(values, str(Path(path) / SETTINGS)))
     state = opened.training.state()
     writer, checkpoint = RunWriter.resume(path, state.arrays)
     with ExitStack() as on_failure:

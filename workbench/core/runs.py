@@ -23,16 +23,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from workbench.core.atomic import TEMPORARY, reading, replace_file, write_all, writing
+from workbench.core.atomic import TEMPORARY, reading, replace_file, writing
 from workbench.core.checkpoint import (
     Array,
     Checkpoint,
@@ -41,6 +40,7 @@ from workbench.core.checkpoint import (
     write_checkpoint,
 )
 from workbench.core.data.preparation import Preparation
+from workbench.core.metrics import Metrics
 from workbench.core.ownership import (
     LOCK,
     Ownership,
@@ -64,10 +64,6 @@ EXPORTED = re.compile(r"model\.(onnx|safetensors|npz|py|pt)")
 LONGEST_SETTINGS = 2**20
 """The most bytes of a file of settings."""
 
-BLOCK = 2**20
-
-APPENDING = os.O_RDWR | os.O_APPEND
-
 PREFIX = "parameters/"
 """How the names of the parameters begin among a checkpoint's arrays."""
 
@@ -80,14 +76,10 @@ class RunWriter:
     At its end it only lets go of the directory; what was checkpointed stays, whatever ended it.
     """
 
-    def __init__(
-        self, owned: Ownership, settings: Mapping[str, Any], metrics: int, recorded: _Recorded
-    ):
+    def __init__(self, owned: Ownership, settings: Mapping[str, Any], metrics: Metrics):
         self._owned = owned
         self._subject = {name: settings[name] for name in ("network", "loss")}
         self._metrics = metrics
-        self._recorded = recorded
-        self._waiting: list[bytes] = []
 
     @classmethod
     def create(
@@ -108,9 +100,9 @@ class RunWriter:
             place.parent.mkdir(parents=True, exist_ok=True)
             with replacing(place) as owned:
                 replace_file(owned.directory / SETTINGS, settings)
-                metrics = os.open(owned.directory / METRICS, APPENDING | os.O_CREAT, 0o666)
-                on_failure.callback(os.close, metrics)
-                writer = cls(owned, _read_settings(owned.directory), metrics, _Recorded())
+                metrics = Metrics(owned.directory / METRICS)
+                on_failure.callback(metrics.close)
+                writer = cls(owned, _read_settings(owned.directory), metrics)
                 writer.checkpoint(state)
             on_failure.pop_all()
         return writer
@@ -139,12 +131,11 @@ class RunWriter:
             owned = on_failure.enter_context(Ownership(place))
             checkpoint = read_checkpoint(place / LAST, expected)
             _require_subject(settings, checkpoint.values, place / LAST)
-            metrics = os.open(place / METRICS, APPENDING)
-            on_failure.callback(os.close, metrics)
-            recorded = _cut_back(metrics, checkpoint.values.get("metrics"), place)
+            metrics = Metrics(place / METRICS, told=checkpoint.values.get("metrics", {}))
+            on_failure.callback(metrics.close)
             _remove_temporaries(place)
             on_failure.pop_all()
-        return cls(owned, settings, metrics, recorded), checkpoint
+        return cls(owned, settings, metrics), checkpoint
 
     @property
     def path(self) -> Path:
@@ -153,25 +144,11 @@ class RunWriter:
 
     def record(self, line: str) -> None:
         """Take a line of the metrics, to be written with the next flush."""
-        self._waiting.append(f"{line}\n".encode())
+        self._metrics.add(line)
 
     def flush(self) -> None:
-        """Append the lines that wait to the metrics.
-
-        Raises
-        ------
-        StorageError
-            If they cannot be written; then the metrics are as before.
-        """
-        lines, self._waiting = b"".join(self._waiting), []
-        with writing(self.path / METRICS):
-            try:
-                write_all(self._metrics, lines)
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(self._metrics, self._recorded.length)
-                raise
-        self._recorded.add(lines)
+        """Append the lines that wait to the metrics; see `Metrics.flush`."""
+        self._metrics.flush()
 
     def checkpoint(
         self, state: Checkpoint, *, best: Checkpoint | None = None, finished: bool = False
@@ -183,12 +160,10 @@ class RunWriter:
         StorageError
             If it cannot be written; the last checkpoint before is still there.
         """
-        self.flush()
-        with writing(self.path / METRICS):
-            os.fsync(self._metrics)
+        self._metrics.sync()
         if best is not None:
             write_checkpoint(self.path / BEST, self._described(best))
-        own = {"finished": finished, "metrics": self._recorded.to_json()}
+        own = {"finished": finished, "metrics": self._metrics.to_json()}
         write_checkpoint(self.path / LAST, self._described(state, **own))
 
     def keep_replicas(self, lines: str) -> None:
@@ -226,7 +201,7 @@ class RunWriter:
         traceback: TracebackType | None,
     ) -> None:
         """Let go of the run."""
-        os.close(self._metrics)
+        self._metrics.close()
         self._owned.give_up()
 
 
@@ -305,6 +280,21 @@ def require_place(path: str | Path, *, force: bool) -> None:
             raise InputError(_taken(place))
 
 
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Read the settings of a run; one that was moved aside is put back into its vacant place.
+
+    Raises
+    ------
+    InputError
+        If there is no run, or its settings are broken.
+    """
+    place = Path(os.path.realpath(path))
+    with writing(path):
+        if is_vacant(place):
+            recover(place)
+    return _read_settings(Path(path))
+
+
 def load_run(path: str | Path) -> Run:
     """Read what a run is of, from its settings and its best checkpoint; nothing is executed.
 
@@ -313,12 +303,7 @@ def load_run(path: str | Path) -> Run:
         ...
     workbench.errors.InputError: no run in missing: ...
     """
-    path = Path(path)
-    place = Path(os.path.realpath(path))
-    with writing(path):
-        if is_vacant(place):
-            recover(place)
-    settings = _read_settings(path)
+    path, settings = Path(path), read_settings(path)
     checkpoint = path / BEST if (path / BEST).exists() else path / LAST
     values = read_values(checkpoint)
     _require_subject(settings, values, checkpoint)
@@ -332,36 +317,6 @@ def load_run(path: str | Path) -> Run:
         checkpoint,
         values,
     )
-
-
-class _Recorded:
-    """The length and the digest of the metrics so far."""
-
-    def __init__(self) -> None:
-        self.length = 0
-        self._digest = sha256()
-
-    def add(self, content: bytes) -> None:
-        self.length += len(content)
-        self._digest.update(content)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"bytes": self.length, "sha256": self._digest.hexdigest()}
-
-
-def _cut_back(metrics: int, told: Any, place: Path) -> _Recorded:
-    """Cut off the lines after the last checkpoint, whose record of all before is `told`."""
-    recorded = _Recorded()
-    length = told["bytes"] if isinstance(told, dict) and type(told.get("bytes")) is int else 0
-    while block := os.pread(metrics, min(BLOCK, length - recorded.length), recorded.length):
-        recorded.add(block)
-    if recorded.to_json() != told:
-        raise InputError(
-            f"{place / METRICS} does not begin with the {length:,} bytes that {LAST} counts, so it "
-            "was changed; take an intact copy of the run, or train again"
-        )
-    os.ftruncate(metrics, length)
-    return recorded
 
 
 def _remove_temporaries(place: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from workbench.core.atomic import replace_file
 from workbench.errors import InputError
 from workbench.plotting.style import style
 
@@ -67,18 +66,12 @@ def save(figure: Figure, path: Path) -> None:
     Raises
     ------
     InputError
-        If the ending is unknown or the file cannot be written; what was there before stays.
+        If the ending is unknown.
+    StorageError
+        If the file cannot be written; what was there before stays.
     """
     content = render(figure, figure_format(path))
     if path == STANDARD_OUTPUT:
         sys.stdout.buffer.write(content)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    replace_file(path, content)
