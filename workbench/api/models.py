@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
@@ -15,6 +17,7 @@ from workbench.core.data import load as load_data
 from workbench.core.evaluation import Scores, score
 from workbench.core.experiment import Experiment
 from workbench.core.export import Trained, export, exported
+from workbench.core.fitting import Fitting
 from workbench.core.gradcheck import MOST_ENTRIES, Method, Verdict
 from workbench.core.gradcheck import gradcheck as check_gradients
 from workbench.core.inference import ForwardPass
@@ -26,11 +29,14 @@ from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
 from workbench.core.training import Training
 from workbench.core.training import train as start_training
 from workbench.derivation.network import Network
+from workbench.derivation.system import System
 from workbench.errors import InputError
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
 
 Array = NDArray[Any]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def network(
@@ -133,11 +139,14 @@ def gradcheck(
 
 
 def train(
-    network: Network,
+    model: Network | System,
     data: str | Path | Dataset,
     *,
     target: Names = (),
     strategy: str = "elementwise",
+    sizes: Mapping[str, int] = NOTHING,
+    inputs: Mapping[str, Sequence[str]] = NOTHING,
+    values: Mapping[str, float] = NOTHING,
     plugins: Files = (),
     **settings: Any,
 ) -> Training:
@@ -145,17 +154,24 @@ def train(
 
     Parameters
     ----------
+    model : a network, or equations of one sample with a scalar loss.
     data : a data set, or a file to read one from.
     target : the column or columns to predict; the last if empty.
-    settings : fields of `workbench.core.training.Settings`.
+    sizes, inputs, values : of equations: sizes that the data leave open, the columns of an input,
+        and the value of what is the same for every sample, each by name.
+    settings : fields of `workbench.core.settings.Settings`.
 
     >>> training = train(network("2-2-1"), "examples/data/xor.csv", epochs=2, batch_size=4)
     >>> [record.epoch for record in training]
     [1, 2]
     """
     dataset = data if isinstance(data, Dataset) else load_data(data, targets=names_of(target))
-    chosen = build_strategy(strategy, _registry(plugins))
-    return start_training(network, dataset, Settings(strategy=chosen, **settings))
+    chosen = Settings(strategy=build_strategy(strategy, _registry(plugins)), **settings)
+    if isinstance(model, Network):
+        return start_training(model, dataset, chosen)
+    fitting = Fitting(model, "", sizes, inputs, values)
+    fitted, dataset = fitting.fit(dataset, weighted=chosen.class_weights is not None)
+    return start_training(fitted, dataset, chosen)
 
 
 @dataclass(frozen=True)

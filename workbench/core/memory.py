@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 
 from workbench.core.data.sources import SampleSource
 from workbench.core.inference import CHUNK
-from workbench.core.parameters import readable_bytes
+from workbench.core.parameters import MOST_MEMORY, readable_bytes
 from workbench.core.program.source import program_bytes
 from workbench.core.rounds import Rounds
 from workbench.core.steppers import Learner
 from workbench.core.vector_update import CHUNK as UPDATED_AT_ONCE
+from workbench.derivation.steps import ELEMENTWISE, Strategy
+from workbench.errors import TooLargeError
 
 BYTES_OF_A_NUMBER = 32
 """What a number takes in a list of Python: the number itself and its place."""
@@ -65,6 +67,25 @@ steps 600.0 bytes, samples 1.0 KiB
         """
         parts = (f"{name} {readable_bytes(size)}" for name, size in asdict(self).items() if size)
         return f"{readable_bytes(self.total)}: {', '.join(parts)}"
+
+
+def require_room(memory: Memory, title: str, batch_size: int, strategy: Strategy) -> None:
+    """Refuse steps that hold more than is allowed, before any of it is asked for.
+
+    Raises
+    ------
+    TooLargeError
+        If they do, with the way out.
+    """
+    if memory.steps <= MOST_MEMORY:
+        return
+    way_out = "use a smaller batch"
+    if strategy.name != ELEMENTWISE.name:
+        way_out = f"use --strategy {ELEMENTWISE.name}, which forms no Jacobian"
+    raise TooLargeError(
+        f"a step of {title} with a batch of {batch_size:,} and the {strategy.name} strategy holds "
+        f"{readable_bytes(memory.steps)}, more than {readable_bytes(MOST_MEMORY)}; {way_out}"
+    )
 
 
 def training_memory(

@@ -29,7 +29,7 @@ from workbench.core.data.stored_dataset import AnyDataset
 from workbench.core.diagnosis import first_not_finite
 from workbench.core.inference import ForwardPass, counted
 from workbench.core.initialisers import initialise
-from workbench.core.memory import Memory, training_memory
+from workbench.core.memory import Memory, require_room, training_memory
 from workbench.core.program.program import derived
 from workbench.core.program.source import turned_parameters
 from workbench.core.progress import EpochRecord, Progress
@@ -103,6 +103,8 @@ class Training:
         )
         self.backend = self._choose_backend()
         self.threads = choose_threads(settings.threads, self._learner, settings.batch_size)
+        size = min(settings.batch_size, self._rounds.count)
+        require_room(self.memory, model.title, size, settings.strategy)
         self._steppers: dict[int, Stepper] = {}
         self.forward_pass = ForwardPass(model, self.parameters, self._learner.gradients)
         self.progress = Progress()
@@ -382,14 +384,15 @@ def _rows(outputs: Array) -> Array:
     return outputs.reshape(len(outputs), -1)
 
 
-def train(network: Network, dataset: D, settings: Settings | None = None) -> Training:
+def train(model: Network | Trainable, dataset: D, settings: Settings | None = None) -> Training:
     """Split a data set as the settings say and return the training, ready to be iterated.
 
-    A column of numbers is taken as classes where the network's outputs show that it is meant so.
+    A column of numbers is taken as classes where a network's outputs show that it is meant so.
     """
     settings = settings or Settings()
-    dataset = recognise_classes(network.widths[-1], dataset)
-    require_fit(network, dataset)
+    if isinstance(model, Network):
+        dataset = recognise_classes(model.widths[-1], dataset)
+    require_fit(model, dataset)
     parts = split(
         dataset,
         settings.validation,
@@ -397,4 +400,4 @@ def train(network: Network, dataset: D, settings: Settings | None = None) -> Tra
         test=settings.test,
         stratify=settings.stratify,
     )
-    return Training(network, parts.train, parts.validation, settings)
+    return Training(model, parts.train, parts.validation, settings)

@@ -126,6 +126,7 @@ class Learner:
     optimizer: Optimizer
     states: Mapping[str, Parameters]
     output: Expression | None = None
+    _lowered: dict[int, Lowered] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def begin(
@@ -142,7 +143,12 @@ class Learner:
         return cls(derivation, title, parameters, gradients, optimizer, states, output)
 
     def lowered(self, batch_size: int) -> Lowered:
-        """The calls for batches of one size."""
+        """The calls for batches of one size, lowered once."""
+        if batch_size not in self._lowered:
+            self._lowered[batch_size] = self._lower(batch_size)
+        return self._lowered[batch_size]
+
+    def _lower(self, batch_size: int) -> Lowered:
         sizes = {**self.derivation.system.sizes, BATCH.names[0]: batch_size}
         return lower(self.derivation, sizes, self.parameters.turned, self.output)
 
