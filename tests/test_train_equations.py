@@ -411,3 +411,19 @@ def test_equations_take_class_weights_as_a_network_does(tmp_path: Path) -> None:
     for one, other in zip(*found, strict=True):
         assert one == pytest.approx(other, rel=1e-12)
     assert found[0][-1]["validation_accuracy"] is not None
+
+
+def test_logistic_regression_of_classes_that_are_apart_goes_on_for_ever(tmp_path: Path) -> None:
+    """p rounds to 0 and 1, where log(p), log(1 − p) and 1/(1 − p) as written are not finite."""
+    text = (EXAMPLES / "logistic.eq").read_text(encoding="utf-8")
+    (tmp_path / "apart.csv").write_text("x,y\n-3,0\n-2,0\n2,1\n3,1\n")
+    training = wb.train(
+        wb.equations(text),
+        tmp_path / "apart.csv",
+        optimizer="sgd",
+        learning_rate=1e3,
+        epochs=50,
+        dtype="float32",
+    )
+    losses = [record.loss for record in training]
+    assert losses[-1] < 1e-6 < losses[0]

@@ -14,6 +14,7 @@ from workbench.core.data import Dataset, load
 from workbench.core.data.sources import STREAM, Samples
 from workbench.core.inference import ForwardPass
 from workbench.core.initialisers import initialise
+from workbench.core.optimizers import OPTIMIZERS
 from workbench.core.progress import EpochRecord
 from workbench.core.settings import Settings
 from workbench.core.training import Training, train
@@ -90,10 +91,16 @@ def torch_training(torch: Any, training: Training, inputs: Any, targets: Any) ->
     settings = training.settings
     names = list(training.parameters)
     mine = {n: torch.tensor(training.parameters[n].copy(), requires_grad=True) for n in names}
-    make = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW, "nesterov": torch.optim.SGD}
-    options = {"nesterov": {"nesterov": True, "momentum": 0.9}}.get(settings.optimizer, {})
-    rate = settings.make_optimizer().learning_rate
-    optimizer = make[settings.optimizer](mine.values(), lr=rate, **options)
+    kinds = {
+        "sgd": (torch.optim.SGD, {}),
+        "momentum": (torch.optim.SGD, {"momentum": 0.9}),
+        "nesterov": (torch.optim.SGD, {"nesterov": True, "momentum": 0.9}),
+        "rmsprop": (torch.optim.RMSprop, {}),
+        "adam": (torch.optim.Adam, {}),
+        "adamw": (torch.optim.AdamW, {}),
+    }
+    make, options = kinds[settings.optimizer]
+    optimizer = make(mine.values(), lr=settings.make_optimizer().learning_rate, **options)
     losses = []
     for epoch in range(1, settings.epochs + 1):
         sequence = np.random.SeedSequence(settings.seed, spawn_key=(STREAM, epoch))
@@ -111,15 +118,14 @@ def torch_training(torch: Any, training: Training, inputs: Any, targets: Any) ->
     return losses
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "name"),
-    [("sgd", "kronecker"), ("nesterov", "diagonal"), ("adamw", "elementwise")],
-)
-def test_whole_trainings_agree_with_pytorch(optimizer: str, name: str) -> None:
+@pytest.mark.parametrize("backend", ["numpy", "python"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_whole_trainings_agree_with_pytorch(optimizer: str, backend: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle")
     data = classes(14, 3, 3)
+    name = "kronecker" if optimizer == "sgd" else "elementwise"
     settings = Settings(
-        epochs=6, batch_size=4, optimizer=optimizer, strategy=strategy(name), backend="numpy"
+        epochs=6, batch_size=4, optimizer=optimizer, strategy=strategy(name), backend=backend
     )
     training = Training(network("3-5:tanh-3:softmax"), data, None, settings)
     expected = torch_training(
@@ -332,6 +338,12 @@ def test_bad_settings(change: dict[str, Any], message: str) -> None:
 
 
 # --- early stopping
+
+
+def test_patience_needs_a_validation_part() -> None:
+    data = numbers([[0.0], [1.0]], [[0.0], [1.0]])
+    with pytest.raises(InputError, match="a patience of 3 epochs needs a validation part"):
+        Training(network("1-1:identity"), data, None, Settings(patience=3))
 
 
 def test_patience_ends_training_after_epochs_without_a_better_validation_loss() -> None:

@@ -211,11 +211,16 @@ def scaled(coefficient: Fraction, expression: Expression) -> Expression:
 
 
 def split_power(factor: Expression) -> tuple[Expression, Fraction]:
-    """A factor as its base and exponent; exponentials are powers of themselves."""
+    """A factor as its base and exponent; exponentials are powers of themselves.
+
+    e^(−a − b) is the power −1 of e^(a + b), so that the two cancel.
+    """
     if factor.operation == "power" and isinstance(factor.data, Fraction):
         return factor.arguments[0], factor.data
     if is_exponential(factor):
         coefficient, rest = split_coefficient(factor.arguments[0])
+        if rest.operation == "add" and split_coefficient(rest.arguments[0])[0] < 0:
+            coefficient, rest = -coefficient, negate(rest)
         return make("apply", (rest,), factor.data, factor.shape), coefficient
     return factor, Fraction(1)
 

@@ -8,10 +8,13 @@ microseconds, measured on one machine; only their ratios matter.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
 from math import prod
+from typing import Any
 
 from workbench.core.program.buffers import assign_buffers
 from workbench.core.program.calls import PRIMITIVES
@@ -38,9 +41,6 @@ SMALL_PRODUCT = 2**18
 
 FEW_TERMS = 2**20
 """A product of at most so many terms gains nothing from a second thread."""
-
-BACKENDS = ("python", "numpy", "numba")
-"""The backends by name."""
 
 
 def make_stepper(
@@ -134,7 +134,13 @@ def threads(count: int | None) -> Iterator[None]:
     if count is None:
         yield
         return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(count, user_api="blas"):
+    with _controller(len(sys.modules)).limit(limits=count, user_api="blas"):
         yield
+
+
+@lru_cache(maxsize=1)
+def _controller(modules: int) -> Any:
+    """What controls the libraries of those modules that are loaded; it is slow to find them."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -37,6 +37,7 @@ def first_not_finite(
     'Z₁ = W₁ X₀ + b₁ 𝟏ᵀ of layer 1'
     """
     sizes = {**derivation.system.sizes, BATCH.names[0]: batch_size}
+    dtype = np.result_type(np.float32, *given.values())
     values: dict[Expression, Array] = {}
     for node in derivation.system.symbols:
         if (name := node.symbol.name) in given:
@@ -46,7 +47,7 @@ def first_not_finite(
     with np.errstate(all="ignore"):
         for line in stable_lines([*derivation.system.equations, *derivation.backward]):
             left = line.equation.left
-            values[left] = evaluate(line.computed, values, sizes)
+            values[left] = evaluate(line.computed, values, sizes).astype(dtype)
             if not np.isfinite(values[left]).all():
                 return f"{text(left)} = {text(line.equation.right)}{_layer(left)}"
     return None

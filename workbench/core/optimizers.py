@@ -334,7 +334,8 @@ def make_optimizer(
     if "clip_norm" in in_effect and "clip_value" in in_effect:
         raise InputError("clip_norm and clip_value are given; expected one of them: leave one out")
     rate = rule.default_rate if learning_rate is None else learning_rate
-    return Optimizer(rule, POSITIVE.require("learning rate", rate), MappingProxyType(in_effect))
+    rate = float(POSITIVE.require("learning rate", rate))
+    return Optimizer(rule, rate, MappingProxyType(in_effect))
 
 
 def _symbol(name: str) -> Expression:

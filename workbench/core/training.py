@@ -87,6 +87,11 @@ class Training:
         self._class_weights = None if chosen is None else class_weights(training, chosen)
         source = self._open(training, settings.seed)
         self._validation = self._open(validation) if validation else None
+        if settings.patience is not None and self._validation is None:
+            raise InputError(
+                f"a patience of {settings.patience} epochs needs a validation part; give a share, "
+                "such as --validation 0.2, or a file of its own"
+            )
         self._has_classes = training.classes is not None and model.meets_targets
         self._rounds = Rounds(model, source, settings.batch_size, keeps_outputs=self._has_classes)
         derivation = derived(model, settings.strategy)
@@ -112,7 +117,10 @@ class Training:
         self.pause: Callable[[], None] = lambda: None
         self.epochs_a_pause = 0
         self._steps_a_span = 1
-        self._is_constant = settings.schedule.is_constant and optimizer.is_constant
+        self._constant: Mapping[str, float] | None = None
+        if settings.schedule.is_constant and optimizer.is_constant:
+            scalars = optimizer.scalars(self._rates(1, 1), 1)
+            self._constant = {name: float(values[0]) for name, values in scalars.items()}
         self._last_window: tuple[int, Mapping[str, Array]] = (-1, {})
 
     @property
@@ -136,10 +144,11 @@ class Training:
 
     def __iter__(self) -> Iterator[EpochRecord]:
         """Train, and yield the record of each epoch; a second iteration goes on from there."""
-        with threads(self.threads):
-            while not self.is_finished:
-                yield from self._train_epochs()
-                self.pause()
+        while not self.is_finished:
+            with threads(self.threads):
+                records = self._train_epochs()
+            yield from records
+            self.pause()
 
     def state(self) -> Checkpoint:
         """All that the rest depends on, besides settings and samples; a step changes its arrays."""
@@ -291,8 +300,8 @@ class Training:
 
     def _scalars(self, count: int) -> Scalars:
         """The optimizer's scalars for the next steps, of one window."""
-        if self._is_constant:
-            return {"rate": self._learner.optimizer.learning_rate}
+        if self._constant is not None:
+            return self._constant
         window, start = divmod(self.progress.step, WINDOW)
         scalars = self._window(window)
         return {name: values[start : start + count] for name, values in scalars.items()}
@@ -342,7 +351,7 @@ class Training:
             given = dict(zip(names, arrays, strict=True)) | dict(self.parameters)
             if (where := first_not_finite(derivation, given, size)) is not None:
                 return where
-        return "the sum of the squares of the gradient"
+        return "a sum that is rounded otherwise in the program"
 
     def _open(self, dataset: AnyDataset, seed: int = 0) -> SampleSource:
         require_fit(self.model, dataset)

@@ -168,7 +168,7 @@ class PythonWriter:
             case "diagonal":
                 return _array([first[i, i] for i in range(len(first))], first.shape[:1])
             case "kron":
-                left, right = (o.reshape(len(o), -1) for o in operands)
+                left, right = map(np.atleast_2d, operands)  # a vector is a row, as in np.kron
                 products = [_multiply(*pair) for pair in product(left.flat, right.flat)]
                 grid = _array(products, (*left.shape, *right.shape))
                 return grid.transpose(0, 2, 1, 3).reshape(call.target.shape)
