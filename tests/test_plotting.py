@@ -337,7 +337,7 @@ def test_a_run_is_drawn_from_its_directory(tmp_path: Path) -> None:
         (["loss", "-", "-o", "l.svg"], "standard input holds no records"),
         (["activation", "sigmod", "-o", "a.svg"], "did you mean sigmoid?"),
         (["activation", "relu", "--from", "5", "-o", "a.svg"], "no range from 5 to 5"),
-        (["activation", "relu", "-o", "nowhere/a.svg"], "nowhere/a.svg: cannot be written: No such"),
+        (["activation", "relu", "-o", "nowhere/a.svg"], "nowhere/a.svg: cannot be written:"),
         (["jacobian", "3-2", "--layer", "2", "-o", "j.svg"], "no layer 2; its layers are 1 to 1"),
         (["network", "2-2-1", "--input", "-1,x", "-o", "n.svg"], "--input '-1,x': expected"),
         (["network", "9999-9999", "-o", "n.svg"], "99,990,000 parameters"),

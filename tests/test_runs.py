@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.small_training import EPOCHS, SmallTraining, resume, settings, train
-from workbench.core.ownership import LOCK, Ownership
+from workbench.core.ownership import LOCK, InUseError, Ownership, replacing
 from workbench.core.runs import BEST, FILES, LAST, METRICS, SETTINGS, RunWriter, load_run
 from workbench.errors import InputError
 
@@ -85,6 +85,16 @@ def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
     message = rf"unfinished run at epoch 2 of {EPOCHS} in .*; continue with --resume, or --force to"
     with pytest.raises(InputError, match=message):
         train(tmp_path / "run")
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_run_that_another_makes_meanwhile_is_left_alone(force: bool, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    with pytest.raises(InUseError, match="run is in use by"), replacing(place, force=force) as new:
+        train(place)
+        kept = contents(place)
+        (new.directory / "file").touch()
+    assert contents(tmp_path) == {f"run/{name}": content for name, content in kept.items()}
 
 
 @pytest.mark.parametrize("force", [True, False])

@@ -109,7 +109,7 @@ def test_portions_are_parts_of_the_whole(kind: str, settings: dict[str, Any]) ->
         ({"kind": "cosine", "every": 3}, "cosine has no option every, which is one of step"),
         ({"kind": "step", "every": 0}, "every 0; expected a whole number from 1"),
         ({"kind": "step", "every": 1.5}, "every 1.5; expected a whole number from 1"),
-        ({"kind": "step", "factor": 0}, "factor 0; expected a number above 0"),
+        ({"kind": "step", "factor": 0}, "factor 0; expected a number above 0, at most 1"),
         ({"kind": "cosine", "least_rate": math.inf}, "least_rate inf; expected a number from 0"),
         ({"warmup_epochs": -1}, "warmup_epochs -1; expected a whole number from 1"),
         ({"warmup_epochs": 1, "warmup_steps": 1}, "expected one: leave one out"),

@@ -10,13 +10,21 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from workbench import __main__ as program
-from workbench.core.runs import BEST, FILES, LAST
+from workbench.api import experiments
+from workbench.api.experiments import open_experiment
+from workbench.cli.session import Interval, Session
+from workbench.core.conditions import conditions
+from workbench.core.experiment import DataFiles, Experiment
+from workbench.core.runs import BEST, FILES, LAST, TEST
+from workbench.errors import InputError
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
 XOR, DIGITS = EXAMPLES / "xor.csv", EXAMPLES / "digits.csv"
@@ -142,6 +150,21 @@ def test_a_plugin_file_of_training_runs_only_if_named(tmp_path: Path, capsys: Ca
     elsewhere.parent.mkdir()
     plugin.rename(elsewhere)
     assert workbench("predict", tmp_path / "run", XOR, "--plugin", elsewhere) == 0
+
+
+def test_going_on_runs_the_plugin_file_that_is_named(tmp_path: Path, capsys: Capture) -> None:
+    plugin, run = tmp_path / "squash.py", tmp_path / "run"
+    plugin.write_text(PLUGIN)
+    line = "train", "2-3:squash-1", XOR, "--epochs", "1", "--run", run
+    assert workbench(*line, "--plugin", plugin) == 0
+    elsewhere = tmp_path / "elsewhere" / "squash.py"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(PLUGIN)
+    plugin.write_text("raise SystemExit('this one was not named')")
+    assert workbench("train", "--resume", run) == 2
+    assert workbench("train", "--resume", run, "--epochs", "2", "--plugin", elsewhere) == 0
+    assert workbench("train", run / "settings.toml") == 0, "by its file, that of the run is run"
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def bad_data(tmp_path: Path) -> dict[str, str]:
@@ -365,6 +388,27 @@ def test_the_plan_says_what_would_be_done(experiment: Path, capsys: Capture) -> 
     assert not (experiment / "run").exists()
 
 
+@pytest.mark.parametrize("validation", [(), ("--validation", "0.3", "--learning-rate", "0.3")])
+def test_the_test_part_is_told_of_the_model_that_is_kept(
+    validation: tuple[str, ...], tmp_path: Path, capsys: Capture
+) -> None:
+    run, files = tmp_path / "run", ("--test-data", DIGITS, "--epochs", "12", "--optimizer", "sgd")
+    assert workbench("train", "64-10:softmax", DIGITS, *files, *validation, "--run", run) == 0
+    told = capsys.readouterr().err
+    assert workbench("evaluate", run, DIGITS, "--format", "json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    kept = (run / TEST).read_text()
+    assert json.loads(kept) == pytest.approx(scores)
+    assert told == (
+        f"workbench: test part: 500 samples, loss {scores['loss']:.4g}, "
+        f"accuracy {scores['accuracy']:.4g}\n"
+    )
+    (run / TEST).unlink()
+    assert workbench("train", "--resume", run) == 0
+    assert ((run / TEST).read_text(), capsys.readouterr().err) == (kept, told)
+    assert workbench("train", "2-1", XOR, "--epochs", "1", "--run", run, "--force") == 0
+
+
 # Stopping and going on
 
 
@@ -378,6 +422,7 @@ def test_a_signal_ends_training_after_a_step_with_a_checkpoint(
     number: signal.Signals, status: int, tmp_path: Path, capsys: Capture
 ) -> None:
     arguments = "train", "64-16-10:softmax", DIGITS, "--epochs", "60", "--validation", "0.2"
+    arguments += "--test", "0.2"
     assert workbench(*arguments, "--run", tmp_path / "whole") == 0
     with start(*arguments, "--run", tmp_path / "run") as process:
         assert process.stdout is not None and process.stderr is not None
@@ -393,6 +438,71 @@ def test_a_signal_ends_training_after_a_step_with_a_checkpoint(
     assert "unfinished run at epoch" in capsys.readouterr().err
     assert workbench("train", "--resume", tmp_path / "run") == 0
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_progress_has_no_pace_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    opened = open_experiment(Experiment(network="2-1", data=DataFiles(train=str(XOR))))
+    opened.training.progress.batch = opened.training.steps_per_epoch
+    opened.training.progress.counted = 4.0
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    Session(opened, None, Interval()).run()
+    assert re.search(r"epoch 1/50 ░{20} loss 0\b", capsys.readouterr().err)
+
+
+def test_another_number_of_epochs_is_refused_or_told(experiment: Path, capsys: Capture) -> None:
+    assert workbench("train", "experiment.toml", "--run", "run") == 0
+    before = contents(experiment)
+    capsys.readouterr()
+    assert workbench("train", "--resume", "run", "--epochs", "5") == 2
+    message = "run is in epoch 6 already, but 5 epochs are asked for; expected 6 or more"
+    assert message in capsys.readouterr().err
+    assert contents(experiment) == before
+    assert workbench("train", "--resume", "run", "--epochs", "8") == 0
+    (note,) = capsys.readouterr().err.splitlines()
+    assert "the rates are those of a training of 8 epochs, which settings.toml repeats" in note
+
+
+def test_a_run_that_changes_while_its_data_are_read_is_left_alone(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def replace_and_open(changed: Experiment) -> experiments.Opened:
+        assert workbench("train", "2-1", XOR, "--epochs", "1", "--run", "run", "--force") == 0
+        return open_experiment(changed)
+
+    line = "train", "2-1", XOR, "--batch-size", "4", "--run", "run"
+    assert workbench(*line) == 0
+    monkeypatch.setattr(experiments, "open_experiment", replace_and_open)
+    with pytest.raises(InputError, match="the run run was replaced or changed meanwhile; try ag"):
+        experiments.resume_experiment("run", epochs=60)
+    assert "epochs = 1\n" in (experiment / "run" / "settings.toml").read_text()
+
+
+def test_going_on_needs_no_file_of_starting_values(experiment: Path, capsys: Capture) -> None:
+    assert workbench("train", "2-1", XOR, "--epochs", "2", "--run", "start") == 0
+    assert workbench("export", "start", "--format", "npz", "-o", "start.npz") == 0
+    line = "train", "2-1", XOR, "--initialiser", "start.npz"
+    assert workbench(*line, "--epochs", "5", "--run", "whole") == 0
+    assert workbench(*line, "--epochs", "3", "--run", "run") == 0
+    (experiment / "start.npz").unlink()
+    assert workbench("train", "--resume", "run", "--epochs", "5") == 0
+    assert contents(experiment / "run") == contents(experiment / "whole")
+
+
+@pytest.mark.parametrize(("backend", "threads"), [("numba", 1), ("numpy", None)])
+def test_a_checkpoint_says_what_its_last_bits_rest_on(
+    backend: str, threads: int | None, tmp_path: Path
+) -> None:
+    settings = {"backend": backend, "threads": threads, "epochs": 1}
+    data = DataFiles(train=str(XOR))
+    opened = open_experiment(Experiment(network="2-1", data=data, settings=settings))
+    found = opened.state().values["conditions"]
+    with threadpool_limits(1, user_api="blas"):
+        limited = conditions({}, backend=backend, threads=threads)
+    assert limited["BLAS threads"] == 1
+    assert found["BLAS threads"] == threads or threads is None
+    assert found.get("numba") == (version("numba") if backend == "numba" else None)
 
 
 def test_a_run_goes_on_with_more_epochs_and_nothing_else(experiment: Path, capsys: Capture) -> None:

@@ -14,10 +14,11 @@ from workbench.core.data import Dataset, load
 from workbench.core.data.sources import STREAM, Samples
 from workbench.core.inference import ForwardPass
 from workbench.core.initialisers import initialise
+from workbench.core.opening import train
 from workbench.core.optimizers import OPTIMIZERS
 from workbench.core.progress import EpochRecord
 from workbench.core.settings import Settings
-from workbench.core.training import Training, train
+from workbench.core.training import Training
 from workbench.derivation.network import Network
 from workbench.derivation.steps import Strategy
 from workbench.errors import InputError, NotFiniteError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +13,13 @@ from workbench.core.checkpoint import Checkpoint
 from workbench.core.conditions import conditions, differences
 from workbench.core.data import AnyDataset, Parts, open_dataset, split
 from workbench.core.data.files import Progress
-from workbench.core.evaluation import ClassScores, NumberScores, score
+from workbench.core.evaluation import Scores, score
 from workbench.core.experiment import EQUATION_TABLES, Experiment
 from workbench.core.fitting import Fitting
-from workbench.core.memory import Memory
-from workbench.core.runs import SETTINGS, RunWriter, read_settings
+from workbench.core.inference import ForwardPass
+from workbench.core.opening import open_training
+from workbench.core.parameters import Parameters
+from workbench.core.runs import BEST, PREFIX, SETTINGS, RunWriter, load_run, read_settings
 from workbench.core.samples import out_of_reach, recognise_classes, require_fit
 from workbench.core.settings import Settings
 from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
@@ -74,13 +76,8 @@ class Opened:
             "threads": training.threads,
             "epochs": training.settings.epochs,
             "steps": training.settings.epochs * training.steps_per_epoch,
-            "memory": None if self.memory is None else self.memory.to_json(),
+            "memory": training.memory.to_json(),
         }
-
-    @property
-    def memory(self) -> Memory | None:
-        """What the training is going to hold; None for replicas, of which it is not known."""
-        return self.training.memory if self.training.settings.replicas == 1 else None
 
     def replica_records(self) -> list[dict[str, Any]]:
         """What each replica came to, in the types of JSON; none where there is one model."""
@@ -91,11 +88,30 @@ class Opened:
         assert isinstance(self.training, ReplicaTraining)
         return self.training.replica_records()
 
-    def test_scores(self) -> ClassScores | NumberScores | None:
-        """How well the model as it is does on the test part; None if there is none."""
+    def test_scores(self, run: Path | None = None) -> Scores | None:
+        """How well the model that is kept does on the test part; None if there is none.
+
+        Parameters
+        ----------
+        run : where the best parameters are if none were better since the training went on.
+        """
         if not len(self.test):
             return None
-        return score(self.training.forward_pass, self.training.preparation, self.test)
+        training = self.training
+        forward_pass = ForwardPass(training.model, self._kept_parameters(run))
+        return score(forward_pass, training.preparation, self.test)
+
+    def _kept_parameters(self, run: Path | None) -> Parameters:
+        """The best parameters by validation, if there is any, else those of this moment."""
+        training = self.training
+        if training.best is not None:
+            kept = Parameters(training.model.parameters, training.settings.dtype)
+            for name, view in kept.items():
+                view[...] = training.best.arrays[f"{PREFIX}{name}"]
+            return kept
+        if run is not None and (run / BEST).exists():
+            return load_run(run).parameters(training.model.parameters)
+        return training.parameters
 
 
 def resume_experiment(
@@ -106,29 +122,61 @@ def resume_experiment(
     Parameters
     ----------
     epochs : how many there are to be in all; None leaves them as they are.
-    plugins : the run's plugin files, which are programs and run only if they are named.
+    plugins : the run's plugin files, which are programs: those that are named here run, wherever
+        the run says that they are, and are kept as the run's.
 
     Raises
     ------
     InputError
-        If the run is in use or damaged, or its data are not those it was begun with.
+        If the run is in use or damaged, is past so many epochs, or its data are not those it was
+        begun with.
     """
-    values = read_settings(path)
-    require_plugins(values.get("plugins", ()), plugins, path)
-    if epochs is not None:
-        values["epochs"] = epochs
-    opened = open_experiment(Experiment.from_values(values, str(Path(path) / SETTINGS)))
-    state = opened.training.state()
-    writer, checkpoint = RunWriter.resume(path, state.arrays)
+    kept = read_settings(path)
+    require_plugins(kept["plugins"], plugins, path)
+    before = kept.get("epochs", Settings.epochs)
+    length = before if epochs is None else epochs
+    wanted = {**kept, "plugins": [str(file) for file in plugins], "epochs": length}
+    opened = _open_to_restore(Experiment.from_values(wanted, str(Path(path) / SETTINGS)))
+    writer, checkpoint = RunWriter.resume(path, opened.training.state().arrays)
     with ExitStack() as on_failure:
         on_failure.enter_context(writer)
+        if read_settings(path) != kept:
+            raise InputError(f"the run {path} was replaced or changed meanwhile; try again")
         notes = differences(checkpoint.values["conditions"], opened.conditions)
         told = [f"{note}: the last bits of the numbers may differ" for note in notes]
         opened.training.restore(checkpoint)
-        if epochs is not None:
-            writer.replace_settings(opened.experiment.to_toml())
+        told.extend(_changes_of_length(opened.training, before, path))
+        if wanted != kept:
+            writer.keep(SETTINGS, opened.experiment.to_toml())
         on_failure.pop_all()
     return replace(opened, notes=(*opened.notes, *told)), writer
+
+
+def _open_to_restore(experiment: Experiment) -> Opened:
+    """Open an experiment without its starting values, whose file may be gone."""
+    word = experiment.settings.get("initialiser", Settings.initialiser)
+    opened = open_experiment(_started_by(experiment, "zeros"))
+    return replace(opened, experiment=_started_by(opened.experiment, word))
+
+
+def _started_by(experiment: Experiment, initialiser: str) -> Experiment:
+    return replace(experiment, settings={**experiment.settings, "initialiser": initialiser})
+
+
+def _changes_of_length(training: Training, before: int, path: str | Path) -> Iterator[str]:
+    """What another number of epochs changes besides the end; fewer than are begun are refused."""
+    progress, settings = training.progress, training.settings
+    begun = progress.epoch + (progress.batch > 0)
+    if settings.epochs < begun:
+        raise InputError(
+            f"the run {path} is in epoch {begun} already, but {settings.epochs} epochs are asked "
+            f"for; expected {begun} or more"
+        )
+    if settings.schedule.kind == "cosine" and progress.step and settings.epochs != before:
+        yield (
+            f"the cosine schedule goes by the number of epochs: from here on the rates are those "
+            f"of a training of {settings.epochs} epochs, which {SETTINGS} repeats, not of this run"
+        )
 
 
 def open_experiment(experiment: Experiment, *, progress: Progress | None = None) -> Opened:
@@ -152,7 +200,7 @@ def open_experiment(experiment: Experiment, *, progress: Progress | None = None)
         weighted=settings.class_weights is not None,
     )
     parts = _parts(experiment, dataset, settings)
-    training = _training_of(settings)(model, parts.train, parts.validation, settings)
+    training = open_training(model, parts.train, parts.validation, settings)
     limits = None if model.network is None else out_of_reach(model.network, dataset)
     notes = [note for note in (limits, _dropped(dataset)) if note]
     resolved = replace(
@@ -164,16 +212,8 @@ def open_experiment(experiment: Experiment, *, progress: Progress | None = None)
         settings=replace(settings, backend=training.backend, threads=training.threads).to_values(),
     )
     named = {"training": parts.train, "validation": parts.validation, "test": parts.test}
-    return Opened(resolved, training, parts.test, tuple(notes), conditions(named))
-
-
-def _training_of(settings: Settings) -> type[Training]:
-    """What trains one model, or replicas of it."""
-    if settings.replicas == 1:
-        return Training
-    from workbench.core.replicas import ReplicaTraining
-
-    return ReplicaTraining
+    rests_on = conditions(named, backend=training.backend, threads=training.threads)
+    return Opened(resolved, training, parts.test, tuple(notes), rests_on)
 
 
 def _fitted(
@@ -220,7 +260,7 @@ def fitting_of(experiment: Experiment, registry: Registry) -> Fitting | None:
         text, name = read_text(text), text
     text = "\n".join(text.splitlines())
     system = read_system(text, name, registry)
-    return Fitting(system, text, experiment.sizes, experiment.inputs, experiment.values)
+    return Fitting(system, experiment.sizes, experiment.inputs, experiment.values)
 
 
 def _read(experiment: Experiment, progress: Progress | None) -> AnyDataset:

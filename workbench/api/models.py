@@ -15,19 +15,18 @@ from workbench.api.experiments import fitting_of
 from workbench.core.data import AnyDataset, Dataset, Missing, Preparation, open_dataset
 from workbench.core.data import load as load_data
 from workbench.core.evaluation import Scores, score
-from workbench.core.experiment import Experiment
+from workbench.core.experiment import Experiment, settings_of
 from workbench.core.export import Trained, export, exported
 from workbench.core.fitting import Fitting
 from workbench.core.gradcheck import MOST_ENTRIES, Method, Verdict
 from workbench.core.gradcheck import gradcheck as check_gradients
 from workbench.core.inference import ForwardPass
+from workbench.core.opening import train as start_training
 from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
 from workbench.core.runs import SETTINGS, Run, load_run
-from workbench.core.settings import Settings
 from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
 from workbench.core.training import Training
-from workbench.core.training import train as start_training
 from workbench.derivation.network import Network
 from workbench.derivation.system import System
 from workbench.errors import InputError
@@ -37,6 +36,9 @@ from workbench.plugins.registry import Registry, load_registry
 Array = NDArray[Any]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+ARGUMENTS = ("target", "sizes", "inputs", "values", "plugins")
+"""What `train` takes by name besides settings."""
 
 
 def network(
@@ -159,17 +161,28 @@ def train(
     target : the column or columns to predict; the last if empty.
     sizes, inputs, values : of equations: sizes that the data leave open, the columns of an input,
         and the value of what is the same for every sample, each by name.
-    settings : fields of `workbench.core.settings.Settings`.
+    settings : fields of `workbench.core.settings.Settings`; a schedule may be its name or a mapping
+        of its settings.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or of another type, or model and data do not fit.
 
     >>> training = train(network("2-2-1"), "examples/data/xor.csv", epochs=2, batch_size=4)
     >>> [record.epoch for record in training]
     [1, 2]
     """
     dataset = data if isinstance(data, Dataset) else load_data(data, targets=names_of(target))
-    chosen = Settings(strategy=build_strategy(strategy, _registry(plugins)), **settings)
+    registry = _registry(plugins)
+    chosen = settings_of(
+        {"strategy": strategy, **settings},
+        lambda name: build_strategy(name, registry),
+        known=ARGUMENTS,
+    )
     if isinstance(model, Network):
         return start_training(model, dataset, chosen)
-    fitting = Fitting(model, "", sizes, inputs, values)
+    fitting = Fitting(model, sizes, inputs, values)
     fitted, dataset = fitting.fit(dataset, weighted=chosen.class_weights is not None)
     return start_training(fitted, dataset, chosen)
 

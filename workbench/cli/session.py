@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from json import JSONEncoder
@@ -125,6 +125,7 @@ class Session:
             finally:
                 self._erase()
             self._keep_replicas()
+            self._test()
             self._keep(finished=True)
         self._tell_end()
 
@@ -173,7 +174,25 @@ class Session:
 
     def _keep_replicas(self) -> None:
         if self._writer is not None and (records := self._opened.replica_records()):
-            self._writer.keep_replicas("".join(f"{encode(record)}\n" for record in records))
+            from workbench.core.runs import REPLICAS
+
+            self._writer.keep(REPLICAS, "".join(f"{encode(record)}\n" for record in records))
+
+    def _test(self) -> None:
+        """Say, and keep, how the model that is kept does on the test part, if there is one."""
+        run = None if self._writer is None else self._writer.path
+        scores = self._opened.test_scores(run)
+        if scores is None:
+            return
+        told = scores.to_json()
+        words = [f"{scores.samples} samples", f"loss {scores.loss:.4g}"]
+        if "accuracy" in told:
+            words.append(f"accuracy {told['accuracy']:.4g}")
+        print(f"workbench: test part: {', '.join(words)}", file=sys.stderr)
+        if self._writer is not None:
+            from workbench.core.runs import TEST
+
+            self._writer.keep(TEST, f"{encode(told)}\n")
 
     # signals
 
@@ -195,16 +214,16 @@ class Session:
 
     def _tell_memory(self) -> None:
         """Say on a terminal what the training is going to hold."""
-        if self._shows and (memory := self._opened.memory) is not None:
-            print(f"workbench: memory {memory}", file=sys.stderr)
+        if self._shows:
+            print(f"workbench: memory {self._training.memory}", file=sys.stderr)
 
     def _draw(self, now: float) -> None:
         self._drawn = now
         training = self._training
-        steps = training.progress.step - self._first_step
-        rate = steps / (now - self._begun)
-        left = (training.settings.epochs * training.steps_per_epoch - training.progress.step) / rate
-        line = progress_line(training.progress, training.settings.epochs, rate, left, self._last)
+        step, epochs = training.progress.step, training.settings.epochs
+        made, seconds = step - self._first_step, now - self._begun
+        pace = pace_of(made, seconds, epochs * training.steps_per_epoch - step)
+        line = progress_line(training.progress, epochs, pace, self._last)
         sys.stderr.write("\r\x1b[K" + line[: get_terminal_size().columns - 1])
         sys.stderr.flush()
 
@@ -223,37 +242,37 @@ class Session:
             words.append(
                 f"best validation loss {progress.best_loss:.4g} in epoch {progress.best_epoch}"
             )
-        if (scores := self._opened.test_scores()) is not None:
-            words.append(f"test loss {scores.loss:.4g}")
         if self._writer is not None:
             words.append(f"kept in {self._writer.path}")
         print(f"workbench: {'; '.join(words)}", file=sys.stderr)
 
 
+def pace_of(made: int, seconds: float, rest: int) -> list[str]:
+    """How fast steps are made and how long the rest takes; nothing before the first of them.
+
+    >>> pace_of(4000, 2.0, 130_000), pace_of(0, 2.0, 130_000)
+    (['2,000 steps/s', '1:05 left'], [])
+    """
+    if not made:
+        return []
+    minutes, left = divmod(round(rest * seconds / made), 60)
+    return [f"{made / seconds:,.0f} steps/s", f"{minutes}:{left:02} left"]
+
+
 def progress_line(
-    progress: Progress, epochs: int, rate: float, left: float, last: EpochRecord | None
+    progress: Progress, epochs: int, pace: Sequence[str], last: EpochRecord | None
 ) -> str:
     """How far a training is, how fast and how well.
 
-    Parameters
-    ----------
-    rate : steps a second.
-    left : seconds.
-
     >>> from workbench.core.progress import EpochRecord, Progress
     >>> last = EpochRecord(25, 100, 0.5, 0.75, None, None, 0.1, 2.0)
-    >>> progress_line(Progress(epoch=25, step=100), 50, 2000.0, 65.0, last)
+    >>> progress_line(Progress(epoch=25, step=100), 50, ["2,000 steps/s", "1:05 left"], last)
     'epoch 25/50 ██████████░░░░░░░░░░ 2,000 steps/s 1:05 left loss 0.5 accuracy 0.75'
     """
     filled = 20 * progress.epoch // epochs
     bar = "█" * filled + "░" * (20 - filled)
-    minutes, seconds = divmod(round(left), 60)
-    words = [
-        f"epoch {progress.epoch}/{epochs} {bar} {rate:,.0f} steps/s",
-        f"{minutes}:{seconds:02} left",
-        *(() if last is None else _figures(last)),
-    ]
-    return " ".join(words)
+    figures = () if last is None else _figures(last)
+    return " ".join([f"epoch {progress.epoch}/{epochs} {bar}", *pace, *figures])
 
 
 def _figures(record: EpochRecord) -> list[str]:

@@ -234,6 +234,10 @@ def train(
             from workbench.core.tensorboard import EventFile, require_room
 
             require_room(tensorboard, is_shared=plan or force or resume is not None)
+        if resume is not None and (run is not None or force):
+            raise InputError(
+                f"--resume {resume} goes on in its own directory; leave out --run and --force"
+            )
         opened, writer = (
             _begun(given, run, force=force, plan=plan)
             if resume is None

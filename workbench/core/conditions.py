@@ -25,20 +25,28 @@ SAMPLES = "samples"
 """The condition without which a training cannot go on at all."""
 
 
-def conditions(parts: Mapping[str, AnyDataset]) -> dict[str, Any]:
+def conditions(
+    parts: Mapping[str, AnyDataset], *, backend: str, threads: int | None
+) -> dict[str, Any]:
     """The conditions of a training at this moment, in the types of JSON.
 
     Parameters
     ----------
     parts : the data sets by the names of their parts.
+    backend : what makes the steps.
+    threads : of matrix products; None asks the library how many it takes.
     """
     found = {f"{SAMPLES} of {name}": _digest(data) for name, data in parts.items() if len(data)}
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return found | {
-        "workbench": _own_version(),
+    compiler = {"numba": _version("numba")} if backend == "numba" else {}
+    return {
+        **found,
+        "workbench": _version("backprop-workbench"),
         "Python": platform.python_version(),
         "NumPy": np.__version__,
+        **compiler,
         "BLAS": f"{blas.get('name')} {blas.get('version')}",
+        "BLAS threads": threads or _library_threads(),
         "processor": f"{platform.machine()}, {os.cpu_count()} cores",
     }
 
@@ -78,8 +86,16 @@ def _digest(data: AnyDataset) -> str:
     return digest.hexdigest()
 
 
-def _own_version() -> str | None:
+def _version(package: str) -> str | None:
     try:
-        return version("backprop-workbench")
+        return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _library_threads() -> int | None:
+    """How many threads the libraries of matrix products take; None if that is not known."""
+    from threadpoolctl import threadpool_info
+
+    counts = (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+    return max(counts, default=None)

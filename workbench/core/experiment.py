@@ -15,16 +15,22 @@
 tables `[sizes]`, `[inputs]` and `[values]` say what the data leave open. What is left out has its
 default. Paths are relative to the current directory, as on the command line. A run keeps its
 experiment with everything filled in, so that it can be repeated.
+
+`plugins` lists files that are programs, and training by an experiment's file, a run's
+`settings.toml` among them, runs them: whoever trains by a file trusts it. What only reads a run, or
+goes on with it, runs none but those that are named again.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from workbench.core.schedules import Schedule
 from workbench.core.settings import Settings
@@ -98,12 +104,7 @@ class Experiment:
         >>> experiment.make_settings(lambda name: ELEMENTWISE).epochs
         50
         """
-        given = dict(self.settings)
-        if "schedule" in given:
-            given["schedule"] = Schedule.from_values(given["schedule"])
-        if "strategy" in given:
-            given["strategy"] = strategy(given["strategy"])
-        return Settings(**given)
+        return _made(self.settings, strategy)
 
     def to_values(self) -> dict[str, Any]:
         """Return all of it in the types of TOML; what is None is left out.
@@ -147,7 +148,7 @@ class Experiment:
         """
         own, of_data = get_type_hints(cls), get_type_hints(DataFiles)
         del own["data"], own["settings"]
-        settings = {**get_type_hints(Settings), "strategy": str, "schedule": dict[str, Any]}
+        settings = _setting_types()
         data = _checked(values, {"data": dict[str, Any]}, ("data",), where, known=settings | own)
         files = _checked(data["data"], of_data, ("train",), f"{where}: [data]")
         given = _checked(values, {**own, **settings}, ("network",), where, known={"data": dict})
@@ -242,3 +243,59 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items() if item is not None}
     return list(value) if isinstance(value, tuple) else value
+
+
+def settings_of(
+    given: Mapping[str, Any], strategy: Callable[[str], Strategy], *, known: Iterable[str] = ()
+) -> Settings:
+    """Settings as a program gives them, of the same types as in a file.
+
+    Numbers and arrays of NumPy are taken as well, and so is a `Schedule`, its name or a mapping.
+
+    Parameters
+    ----------
+    strategy : gives the strategy of a name.
+    known : names that are no settings, to be proposed for a misspelt one.
+
+    Raises
+    ------
+    InputError
+        If a name is not known or has a value of another type.
+
+    >>> from workbench.derivation.steps import ELEMENTWISE
+    >>> settings_of({"epoch": 5}, lambda name: ELEMENTWISE)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    workbench.errors.InputError: train: unknown setting 'epoch'; did you mean epochs? ...
+    """
+    types = _setting_types()
+    plain = {name: _without_arrays(value) for name, value in given.items()}
+    if "schedule" in plain:
+        schedule = plain["schedule"]
+        is_made = isinstance(schedule, Schedule)
+        plain["schedule"] = (schedule if is_made else Schedule.from_values(schedule)).to_values()
+    return _made(_checked(plain, types, (), "train", known=dict.fromkeys(known)), strategy)
+
+
+def _made(values: Mapping[str, Any], strategy: Callable[[str], Strategy]) -> Settings:
+    """Settings from values whose types are checked."""
+    given = dict(values)
+    if "schedule" in given:
+        given["schedule"] = Schedule.from_values(given["schedule"])
+    if "strategy" in given:
+        given["strategy"] = strategy(given["strategy"])
+    return Settings(**given)
+
+
+def _setting_types() -> dict[str, Any]:
+    """The type of each setting, as it is written."""
+    return {**get_type_hints(Settings), "strategy": str, "schedule": dict[str, Any]}
+
+
+def _without_arrays(value: Any) -> Any:
+    """A value with the numbers of Python for those of NumPy."""
+    if isinstance(value, Mapping):
+        return {name: _without_arrays(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_arrays(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

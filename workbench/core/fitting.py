@@ -20,12 +20,11 @@ class Fitting:
 
     Attributes
     ----------
-    system, text : the equations, and as they were written.
+    system : the equations.
     sizes, inputs, values : as `sizes`, `chosen` and `values` of `trainable_equations`.
     """
 
     system: System
-    text: str
     sizes: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
@@ -55,7 +54,7 @@ class Fitting:
         >>> text = "parameter W : k×n, b : k; target y : k; p = W x + b; L = ‖p − y‖²"
         >>> zero, one = np.zeros(2), np.ones(2)
         >>> columns = Preparation(zero, one, ("u", "v"), ("kind",), ("p", "q", "r"), True)
-        >>> Fitting(equations(text), text).model(columns).parameters["W"]
+        >>> Fitting(equations(text)).model(columns).parameters["W"]
         (3, 2)
         """
         targets = len(columns.target_names)
@@ -64,7 +63,7 @@ class Fitting:
             targets = 1 if is_single else len(columns.classes)
         return trainable_equations(
             self.system,
-            self.text,
+            self.system.text,
             columns=columns.input_names,
             targets=targets,
             chosen=self.inputs,

@@ -14,9 +14,10 @@ from workbench.core.inference import CHUNK
 from workbench.core.parameters import MOST_MEMORY, readable_bytes
 from workbench.core.program.source import program_bytes
 from workbench.core.rounds import Rounds
+from workbench.core.settings import Settings
 from workbench.core.steppers import Learner
 from workbench.core.vector_update import CHUNK as UPDATED_AT_ONCE
-from workbench.derivation.steps import ELEMENTWISE, Strategy
+from workbench.derivation.steps import ELEMENTWISE
 from workbench.errors import TooLargeError
 
 BYTES_OF_A_NUMBER = 32
@@ -69,14 +70,20 @@ steps 600.0 bytes, samples 1.0 KiB
         return f"{readable_bytes(self.total)}: {', '.join(parts)}"
 
 
-def require_room(memory: Memory, title: str, batch_size: int, strategy: Strategy) -> None:
-    """Refuse steps that hold more than is allowed, before any of it is asked for.
+def require_room(memory: Memory, title: str, batch_size: int, settings: Settings) -> None:
+    """Refuse steps, or replicas, that hold more than is allowed, before any of it is asked for.
 
     Raises
     ------
     TooLargeError
         If they do, with the way out.
     """
+    most, strategy = readable_bytes(MOST_MEMORY), settings.strategy
+    if settings.replicas > 1 and (held := memory.total - memory.samples) > MOST_MEMORY:
+        raise TooLargeError(
+            f"{settings.replicas:,} replicas of {title} hold {readable_bytes(held)}, more than "
+            f"{most}; use fewer replicas, or a smaller batch"
+        )
     if memory.steps <= MOST_MEMORY:
         return
     way_out = "use a smaller batch"
@@ -84,7 +91,7 @@ def require_room(memory: Memory, title: str, batch_size: int, strategy: Strategy
         way_out = f"use --strategy {ELEMENTWISE.name}, which forms no Jacobian"
     raise TooLargeError(
         f"a step of {title} with a batch of {batch_size:,} and the {strategy.name} strategy holds "
-        f"{readable_bytes(memory.steps)}, more than {readable_bytes(MOST_MEMORY)}; {way_out}"
+        f"{readable_bytes(memory.steps)}, more than {most}; {way_out}"
     )
 
 

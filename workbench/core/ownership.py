@@ -11,6 +11,7 @@ and removed after. What a killed process leaves is known by its name and its fre
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -121,24 +122,29 @@ def is_vacant(place: Path) -> bool:
 
 
 @contextmanager
-def replacing(place: Path) -> Iterator[Ownership]:
-    """Build a directory and, if the context ends well, put it in the place of another.
+def replacing(place: Path, *, force: bool) -> Iterator[Ownership]:
+    """Build a directory and, if the context ends well, put it in its place.
 
     What is at the place stays until then, or for good if the context fails. The new directory is
     still owned after the context.
 
+    Parameters
+    ----------
+    force : whether it may replace what is at the place as the context begins.
+
     Raises
     ------
     InUseError
-        If another process owns the directory at the place.
+        If another process owns the directory at the place, or put one there meanwhile.
     """
     with ExitStack() as until_replaced:
-        if not is_vacant(place):
+        replaced = force and not is_vacant(place)
+        if replaced:
             until_replaced.enter_context(Ownership(place))
         new = _own_sibling(place)
         try:
             yield new
-            _move(new.directory, place)
+            _move(new.directory, place, replaced=replaced)
             new.directory = place
         except BaseException:
             _remove(new.directory)
@@ -155,7 +161,7 @@ def recover(place: Path) -> None:
             except (InUseError, FileNotFoundError, PermissionError):
                 continue
             if sibling.suffix == OLD and is_vacant(place):
-                os.rename(sibling, place)
+                _fill(place, sibling)
                 sync_folder(place.parent)
             else:
                 _discard(sibling, place)
@@ -215,21 +221,30 @@ def _siblings(place: Path) -> list[Path]:
     return [place.with_name(name) for _, name in sorted(found, reverse=True)]
 
 
-def _move(directory: Path, place: Path) -> None:
-    """Move a complete directory to a place whose old directory, if any, goes once that is done."""
+def _move(directory: Path, place: Path, *, replaced: bool) -> None:
+    """Move a complete directory to a place; the one that it replaces goes once that is done."""
     aside = directory.with_suffix(OLD)
-    replaced = not is_vacant(place)
     if replaced:
         os.rename(place, aside)
     try:
-        os.rename(directory, place)
-    except OSError:
+        _fill(place, directory)
+    except (OSError, InUseError):
         if replaced:
-            os.rename(aside, place)
+            _fill(place, aside)
         raise
     sync_folder(place.parent)
     if replaced:
         _discard(aside, place)
+
+
+def _fill(place: Path, directory: Path) -> None:
+    """Move a directory to a place that must be vacant."""
+    try:
+        os.rename(directory, place)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise in_use(place) from None
+        raise
 
 
 def _discard(sibling: Path, place: Path) -> None:

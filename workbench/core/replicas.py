@@ -8,6 +8,7 @@ its own if rates are given. It comes to what a training of its own would come to
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -19,8 +20,11 @@ from workbench.core.data.sources import Samples
 from workbench.core.data.stored_dataset import AnyDataset
 from workbench.core.inference import counted
 from workbench.core.initialisers import initialise
+from workbench.core.memory import Memory
 from workbench.core.program.source import turned_parameters
-from workbench.core.progress import EpochRecord
+from workbench.core.progress import EpochRecord, Progress
+from workbench.core.replica_memory import ROOM, replica_memory
+from workbench.core.replica_records import ReplicaRecord, filled, summary
 from workbench.core.rounds import Round
 from workbench.core.samples import chosen_classes
 from workbench.core.settings import Settings
@@ -28,7 +32,7 @@ from workbench.core.steppers.replica_stepper import (
     Replicas,
     ReplicaStepper,
     Rows,
-    group_width,
+    groups,
     stored_views,
 )
 from workbench.core.trainable import Trainable
@@ -39,42 +43,8 @@ from workbench.errors import InputError, NotFiniteError
 
 Array = NDArray[Any]
 
-ROOM = 2**18
-"""About how many losses are kept of steps between two pauses."""
-
 ONE_THREAD = 1
 """Products of a group are flat, and gain nothing from a second thread."""
-
-SPREAD = ("loss", "accuracy", "validation_loss", "validation_accuracy")
-"""The figures of which a record tells the least, the median and the most."""
-
-
-class ReplicaRecord(EpochRecord):
-    """What one epoch came to: its figures are the means over the replicas that are not frozen.
-
-    Attributes
-    ----------
-    replicas, frozen : how many there are, and how many of these are frozen.
-    best_replica : the one of the least validation loss, or of the least loss without validation.
-    spread : least, median and most of the figures in `SPREAD`, by name.
-    """
-
-    replicas: int
-    frozen: int
-    best_replica: int
-    spread: Mapping[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record in the types of JSON, where a number that is not finite is None."""
-        means = super().to_json()
-        told = {name: means.pop(name) for name in ("epoch", "step")}
-        told |= {"replicas": self.replicas, "frozen": self.frozen}
-        for name, mean in means.items():
-            told[name] = mean
-            for extent in ("least", "median", "most"):
-                if mean is not None and (full := f"{name}_{extent}") in self.spread:
-                    told[full] = self.spread[full]
-        return told | {"best_replica": self.best_replica}
 
 
 class ReplicaTraining(Training):
@@ -108,13 +78,16 @@ class ReplicaTraining(Training):
         self.seeds = range(first, first + settings.replicas)
         self.replicas = Replicas.begin(self._drawn(), self._learner.optimizer.rule.states)
         self._own_rates = _rates_of(settings)
-        width = group_width(self._learner, settings.batch_size, settings.replicas)
-        starts = range(0, settings.replicas, width)
-        self._groups = [slice(s, min(s + width, settings.replicas)) for s in starts]
+        self._groups = groups(self._learner, settings.batch_size, settings.replicas)
         self._programs: dict[tuple[int, int], ReplicaStepper] = {}
         self._sums = np.zeros((3, settings.replicas))
-        self._figures: Mapping[str, Array] = {}
+        self._figures = np.zeros((len(self._figure_names), settings.replicas))
         self._known_scalars: tuple[int, Mapping[str, Array]] = (-1, {})
+
+    @property
+    def memory(self) -> Memory:
+        """What it is going to hold at most."""
+        return replica_memory(self._learner, self._rounds, self._validation, self.settings)
 
     def state(self) -> Checkpoint:
         """All that the rest depends on, besides settings and samples; a step changes its arrays."""
@@ -126,22 +99,34 @@ class ReplicaTraining(Training):
             for store, matrix in held.items()
             for name, view in zip(like, stored_views(matrix, like), strict=True)
         }
-        own = {"replicas/frozen_at": self.replicas.frozen_at, "replicas/sums": self._sums}
+        arrays |= {f"replicas/best/{name}": array for name, array in like.items()}
+        own = {
+            "replicas/frozen_at": self.replicas.frozen_at,
+            "replicas/sums": self._sums,
+            "replicas/figures": self._figures,
+        }
         return Checkpoint({**arrays, **own}, super().state().values)
+
+    def restore(self, state: Checkpoint) -> None:
+        """Go on from the state of another training with the same settings and samples."""
+        super().restore(state)
+        if self.progress.epoch:
+            self.best = self._best_replica()
 
     def replica_records(self) -> list[dict[str, Any]]:
         """What each replica came to in the last epoch, in the types of JSON; none before the first.
 
         That of a frozen one tells the step that it could not make.
         """
-        if not self._figures:
+        if not self.progress.epoch:
             return []
+        figures = dict(zip(self._figure_names, self._figures, strict=True))
         records = []
         for place, seed in enumerate(self.seeds):
             step = int(self.replicas.frozen_at[place])
-            own = {name: float(values[place]) for name, values in self._figures.items()}
+            own = {name: float(values[place]) for name, values in figures.items()}
             epoch = -(-step // self.steps_per_epoch) if step else self.progress.epoch
-            record = EpochRecord(epoch, step or self.progress.step, **_filled(own))
+            record = EpochRecord(epoch, step or self.progress.step, **filled(own))
             records.append({"replica": place, "initial_seed": seed, **record.to_json()})
         return records
 
@@ -188,15 +173,15 @@ class ReplicaTraining(Training):
         is_frozen = (frozen_at > 0) & (frozen_at <= ends)
         if is_frozen.any():
             figures = {name: np.where(is_frozen, np.nan, v) for name, v in figures.items()}
-        count = (self.replicas.count,)
-        self._figures = {n: np.broadcast_to(v[-1], count) for n, v in figures.items()}
-        summaries = {name: _summary(name, values) for name, values in figures.items()}
+        for row, name in zip(self._figures, self._figure_names, strict=True):
+            row[:] = figures[name][-1]
+        summaries = {name: summary(name, values) for name, values in figures.items()}
         ranking = figures.get("validation_loss", figures["loss"])
         best = np.where(np.isfinite(ranking), ranking, np.inf).argmin(axis=1)
         records: list[EpochRecord] = []
         for place, frozen in enumerate(is_frozen.sum(axis=1).tolist()):
             told = {name: values[place] for s in summaries.values() for name, values in s.items()}
-            means = _filled({name: told.pop(name) for name in figures})
+            means = filled({name: told.pop(name) for name in figures})
             end = progress.epoch - epochs + 1 + place
             record = ReplicaRecord(end, int(ends[place, 0]), **means)
             record.replicas, record.frozen = self.replicas.count, frozen
@@ -208,8 +193,21 @@ class ReplicaTraining(Training):
     def _take(self, best: int) -> None:
         """Make the best replica's parameters those of the one network."""
         self.parameters.vector[:] = self.replicas.parameters[:, best]
+        self.best = self._best_replica()
+
+    def _best_replica(self) -> Checkpoint:
+        """The parameters of the best replica, as of the end of the last epoch."""
+        epoch = self.progress.epoch
         arrays = {f"parameters/{name}": array.copy() for name, array in self.parameters.items()}
-        self.best = Checkpoint(arrays, super().state().values)
+        return Checkpoint(arrays, asdict(Progress(epoch, epoch * self.steps_per_epoch)))
+
+    @property
+    def _figure_names(self) -> tuple[str, ...]:
+        """The figures that an epoch has."""
+        accuracy = ("accuracy",) if self._has_classes else ()
+        validated = ("loss", *accuracy) if self._validation else ()
+        names = "loss", *accuracy, *(f"validation_{name}" for name in validated)
+        return *names, "learning_rate", "gradient_norm"
 
     def _validation_figures(self) -> dict[str, Array]:
         """The mean loss of each replica on the validation part, and the share of right answers."""
@@ -285,7 +283,7 @@ class ReplicaTraining(Training):
     def _replica_scalars(self, count: int) -> Mapping[str, Array]:
         """The optimizer's scalars for the next steps, (steps, 1) or (steps, replicas)."""
         window, start = divmod(self.progress.step, FLUSH_INTERVAL)
-        if self._is_constant:
+        if self._constant is not None:
             window = 0
         if self._known_scalars[0] != window:
             first = window * FLUSH_INTERVAL + 1
@@ -363,30 +361,3 @@ def _rates_of(settings: Settings) -> Array:
     if settings.rates:
         return np.resize(np.array(settings.rates), settings.replicas)
     return np.array([settings.make_optimizer().learning_rate])
-
-
-def _summary(name: str, values: Array) -> dict[str, list[float]]:
-    """The mean of each row (epochs, replicas) over what is finite, and its spread if that is told.
-
-    >>> _summary("loss", np.array([[4.0, 1.0, np.nan, 1.0]]))["loss_median"]
-    [1.0]
-    """
-    is_finite = np.isfinite(values)
-    if is_finite.all():
-        counts, means = np.full(len(values), values.shape[1]), values.mean(axis=1)
-    else:
-        values, counts = np.where(is_finite, values, np.nan), is_finite.sum(axis=1)
-        means = values.sum(axis=1, where=is_finite) / np.where(counts, counts, np.nan)
-    summary = {name: means.tolist()}
-    if name in SPREAD:
-        rows, ordered = np.arange(len(values)), np.sort(values, axis=1)
-        middle = (ordered[rows, (counts - 1) // 2] + ordered[rows, counts // 2]) / 2
-        summary[f"{name}_least"] = ordered[:, 0].tolist()
-        summary[f"{name}_median"] = middle.tolist()
-        summary[f"{name}_most"] = ordered[rows, counts - 1].tolist()
-    return summary
-
-
-def _filled(figures: Mapping[str, float]) -> dict[str, Any]:
-    """All figures of a record, with None for those that there are not."""
-    return {name: figures.get(name) for name in EpochRecord._fields[2:]}

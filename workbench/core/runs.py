@@ -5,6 +5,7 @@
     last.safetensors    the checkpoint to go on from
     best.safetensors    the checkpoint of the best epoch so far, if one was told
     replicas.jsonl      one record a replica, made at the end of a training of several
+    test.json           the scores on the test part, if there is one, made at the end
     lock                locked by the process that trains, whose number it holds then
 
 A run is *unfinished* from its first checkpoint, made before the first step, until the one that says
@@ -55,7 +56,7 @@ from workbench.errors import InputError
 
 SETTINGS, METRICS = "settings.toml", "metrics.jsonl"
 LAST, BEST = "last.safetensors", "best.safetensors"
-REPLICAS = "replicas.jsonl"
+REPLICAS, TEST = "replicas.jsonl", "test.json"
 FILES = frozenset({SETTINGS, METRICS, LAST, BEST, LOCK})
 
 EXPORTED = re.compile(r"model\.(onnx|safetensors|npz|py|pt)")
@@ -98,7 +99,7 @@ class RunWriter:
         place = Path(os.path.realpath(path))
         with writing(path), ExitStack() as on_failure:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(place) as owned:
+            with replacing(place, force=force) as owned:
                 replace_file(owned.directory / SETTINGS, settings)
                 metrics = Metrics(owned.directory / METRICS)
                 on_failure.callback(metrics.close)
@@ -127,8 +128,9 @@ class RunWriter:
         place = Path(os.path.realpath(path))
         with writing(path), ExitStack() as on_failure:
             recover(place)
-            settings = _read_settings(place)
+            _read_settings(place)
             owned = on_failure.enter_context(Ownership(place))
+            settings = _read_settings(place)
             checkpoint = read_checkpoint(place / LAST, expected)
             _require_subject(settings, checkpoint.values, place / LAST)
             metrics = Metrics(place / METRICS, told=checkpoint.values.get("metrics", {}))
@@ -166,25 +168,15 @@ class RunWriter:
         own = {"finished": finished, "metrics": self._metrics.to_json()}
         write_checkpoint(self.path / LAST, self._described(state, **own))
 
-    def keep_replicas(self, lines: str) -> None:
-        """Put a record of each replica beside the metrics.
+    def keep(self, name: str, text: str) -> None:
+        """Put a file of text, such as SETTINGS, in the place of the one that is there, if any.
 
         Raises
         ------
         StorageError
-            If they cannot be written; those before are still there.
+            If it cannot be written; the one before is still there.
         """
-        replace_file(self.path / REPLICAS, lines)
-
-    def replace_settings(self, settings: str) -> None:
-        """Put other settings, as TOML, in the place of those that are there.
-
-        Raises
-        ------
-        StorageError
-            If they cannot be written; those before are still there.
-        """
-        replace_file(self.path / SETTINGS, settings)
+        replace_file(self.path / name, text)
 
     def _described(self, state: Checkpoint, **values: Any) -> Checkpoint:
         """A state with what it is of, and further values."""
@@ -267,7 +259,7 @@ def require_place(path: str | Path, *, force: bool) -> None:
         if not place.is_dir():
             raise InputError(f"the run {path} is a file; expected a new or empty directory")
         for name in sorted(os.listdir(place)):
-            if name not in FILES | {REPLICAS} and not (
+            if name not in FILES | {REPLICAS, TEST} and not (
                 TEMPORARY.fullmatch(name) or EXPORTED.fullmatch(name)
             ):
                 raise InputError(

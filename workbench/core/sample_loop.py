@@ -24,6 +24,7 @@ class SampleLoop:
     predict : gives the output of one sample from its inputs, of the shape of `model.output`.
     gradients : (parameters,), of one sample after `step`, of the batch after `SampleLoop.step`.
     batch_size : the number of samples.
+    source : of the program of one sample.
 
     Attributes
     ----------
@@ -39,8 +40,10 @@ class SampleLoop:
         predict: Callable[..., Array | float],
         gradients: Array,
         batch_size: int,
+        source: str = "",
     ) -> None:
         self.model = model
+        self.source = source
         self.gradients = gradients
         self.outputs = np.empty((batch_size, model.outputs), gradients.dtype)
         self._step, self._forward, self._predict = step, forward, predict

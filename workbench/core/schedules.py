@@ -37,7 +37,7 @@ UNITS = ("epoch", "step")
 
 OPTIONS: Mapping[str, Mapping[str, Option]] = {
     "constant": {},
-    "step": {"every": Option(10, COUNT), "factor": Option(0.1, POSITIVE)},
+    "step": {"every": Option(10, COUNT), "factor": Option(0.1, SHARE)},
     "cosine": {"least_rate": Option(0.0, NOT_NEGATIVE)},
 }
 """The options of each kind of schedule, by its name."""
@@ -71,7 +71,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for what, name, known in (("schedule", self.kind, OPTIONS), ("unit", self.per, UNITS)):
-            if name not in known:
+            if not isinstance(name, str) or name not in known:
                 raise InputError(f"unknown {what} {name!r}: {close_matches(str(name), known)}")
         names = {name for options in OPTIONS.values() for name in options}
         given = {name: getattr(self, name) for name in names}

@@ -16,6 +16,8 @@ BACKENDS = ("auto", "python", "numpy", "numba")
 
 DTYPES = ("float32", "float64")
 
+MOST_THREADS = 4096
+
 OPTIMIZER_OPTIONS = (
     *("momentum", "beta1", "beta2", "alpha", "epsilon"),
     *("weight_decay", "clip_norm", "clip_value"),
@@ -93,6 +95,8 @@ class Settings:
         for name in ("patience", "threads"):
             if getattr(self, name) is not None:
                 COUNT.require(name, getattr(self, name))
+        if self.threads is not None and self.threads > MOST_THREADS:
+            raise InputError(f"threads {self.threads:,}; expected at most {MOST_THREADS:,}")
         NOT_NEGATIVE.require("least_improvement", self.least_improvement)
         self._require_replicas()
         self.make_optimizer()

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from workbench.core.backends import choose_backend, choose_threads, make_stepper, threads
 from workbench.core.checkpoint import Checkpoint
 from workbench.core.data.class_weights import class_weights
-from workbench.core.data.parts import split
 from workbench.core.data.preparation import Preparation
 from workbench.core.data.sources import SampleSource
 from workbench.core.data.stored_dataset import AnyDataset
@@ -34,7 +33,7 @@ from workbench.core.program.program import derived
 from workbench.core.program.source import turned_parameters
 from workbench.core.progress import EpochRecord, Progress
 from workbench.core.rounds import Round, Rounds
-from workbench.core.samples import D, are_correct, recognise_classes, require_fit, sample_source
+from workbench.core.samples import are_correct, require_fit, sample_source
 from workbench.core.settings import Settings
 from workbench.core.steppers import Batches, Learner, NotFinite, Scalars, Stepper, Steps
 from workbench.core.steppers.sample_stepper import SampleStepper
@@ -107,9 +106,9 @@ class Training:
             derivation, model.title, self.parameters, optimizer, model.output
         )
         self.backend = self._choose_backend()
-        self.threads = choose_threads(settings.threads, self._learner, settings.batch_size)
         size = min(settings.batch_size, self._rounds.count)
-        require_room(self.memory, model.title, size, settings.strategy)
+        self.threads = choose_threads(settings.threads, self._learner, size)
+        require_room(self.memory, model.title, size, settings)
         self._steppers: dict[int, Stepper] = {}
         self.forward_pass = ForwardPass(model, self.parameters, self._learner.gradients)
         self.progress = Progress()
@@ -127,6 +126,11 @@ class Training:
     def steps_per_epoch(self) -> int:
         """The batches of an epoch, the last of which may be smaller."""
         return self._rounds.steps
+
+    @property
+    def source(self) -> str:
+        """The Python source of what makes the steps: forward pass, backward pass and update."""
+        return self._stepper(min(self.settings.batch_size, self._rounds.count)).source
 
     @property
     def memory(self) -> Memory:
@@ -332,6 +336,7 @@ class Training:
         progress, learner = self.progress, self._learner
         where = self._place_of_the_not_finite(batches.data[0])
         advice = "" if self.settings.standardise else ", or standardise the inputs"
+        advice += ", or less weight decay" if learner.optimizer.options.get("weight_decay") else ""
         return NotFiniteError(
             f"epoch {progress.epoch + 1}, step {progress.step + 1} (batch {progress.batch + 1} of "
             f"{self.steps_per_epoch}): not finite from {where} on; expected finite numbers; use a "
@@ -369,7 +374,8 @@ class Training:
     def _choose_backend(self) -> str:
         settings, steps = self.settings, self.settings.epochs * self.steps_per_epoch
         if self.model.is_batch:
-            return choose_backend(settings.backend, self._learner, settings.batch_size, steps)
+            size = min(settings.batch_size, self._rounds.count)
+            return choose_backend(settings.backend, self._learner, size, steps)
         if settings.backend not in ("auto", "numpy"):
             raise InputError(
                 f"the backend {settings.backend} needs a batch form, and these equations have "
@@ -391,22 +397,3 @@ class Training:
 def _rows(outputs: Array) -> Array:
     """Outputs of any shape, a sample a row."""
     return outputs.reshape(len(outputs), -1)
-
-
-def train(model: Network | Trainable, dataset: D, settings: Settings | None = None) -> Training:
-    """Split a data set as the settings say and return the training, ready to be iterated.
-
-    A column of numbers is taken as classes where a network's outputs show that it is meant so.
-    """
-    settings = settings or Settings()
-    if isinstance(model, Network):
-        dataset = recognise_classes(model.widths[-1], dataset)
-    require_fit(model, dataset)
-    parts = split(
-        dataset,
-        settings.validation,
-        settings.seed,
-        test=settings.test,
-        stratify=settings.stratify,
-    )
-    return Training(model, parts.train, parts.validation, settings)

@@ -44,6 +44,7 @@ class System:
     sizes : the real sizes of the dimensions, where they are known.
     listed : symbols in the order in which they are listed, before those that first occur later;
         a parameter among them may have cancelled out of the equations.
+    text : the equations as they were written, if they were.
 
     Raises
     ------
@@ -55,6 +56,7 @@ class System:
     assumptions: tuple[tuple[Expression, Expression], ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
     listed: tuple[Expression, ...] = ()
+    text: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         defined: set[Expression] = set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 
 import numpy as np
 
@@ -12,6 +11,9 @@ from workbench.core.data.table import Matrix
 from workbench.errors import InputError, close_matches
 
 BALANCED = "balanced"
+
+LARGEST = 1e9
+"""No class counts so much more than another."""
 
 
 def class_weights(data: AnyDataset, weights: str | Mapping[str, float]) -> Matrix:
@@ -43,8 +45,11 @@ def class_weights(data: AnyDataset, weights: str | Mapping[str, float]) -> Matri
         if name not in data.classes:
             hint = close_matches(name, data.classes)
             raise InputError(f"a weight for {name!r}, which is no class of {data.source}; {hint}")
-        if not (isfinite(weight) and weight > 0):
-            raise InputError(f"weight {weight:g} of class {name!r}; expected a number above 0")
+        if not 0 < weight <= LARGEST:
+            raise InputError(
+                f"weight {weight:g} of class {name!r}; expected a number above 0, at most "
+                f"{LARGEST:g}"
+            )
     return np.array([weights.get(name, 1.0) for name in data.classes])
 
 

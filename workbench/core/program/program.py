@@ -193,6 +193,7 @@ def compile_model(
         predict=predict,
         gradients=gradients.vector,
         batch_size=batch_size,
+        source=source.text,
     )
 
 

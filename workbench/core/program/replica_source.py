@@ -198,7 +198,8 @@ def replica_loop(
     update = optimizer.vector_lines(names)
     theta, gradients = names["theta"], names["g"]
     number, check, finite, frozen = map(free, ("number", "check", "finite", "frozen"))
-    norm, answers, classes = map(free, ("norm", "answers", "classes"))
+    square, norm, answers = map(free, ("squared_norm", "norm", "answers"))
+    classes = free("classes")
     loss_row, square_row, correct_row = map(free, ("loss_row", "square_row", "correct_row"))
     loss = buffers.places[lowered.loss]
     output = buffers.places.get(lowered.output, lowered.output.name)
@@ -207,12 +208,13 @@ def replica_loop(
     lines = [
         *step,
         f"copyto({loss_row}, {loss})",
-        f'einsum("pk,pk->k", {gradients}, {gradients}, out={square_row})',
-        f"add({loss_row}, {square_row}, {check})",
+        f'einsum("pk,pk->k", {gradients}, {gradients}, out={square})',
+        f"copyto({square_row}, {square})",
+        f"add({loss_row}, {square}, {check})",
         f"are_finite({check}, {finite})",
         f"logical_or({finite}, {frozen}, {finite})",
         f"if count_nonzero({finite}) < {width}:",
-        f"    examine({number}, {loss_row})",
+        f"    examine({number}, {loss_row}, {square_row})",
         *_norm_lines(optimizer, {**names, "norm": norm}, square_row),
         f"# the optimizer {optimizer.rule.name}",
         *update.lines,
@@ -235,6 +237,7 @@ def replica_loop(
     made = [f"{name} = array({value!r}, dtype)" for name, value in update.constants.items()]
     made += [f"{name} = empty_like({theta})" for name in update.scratch]
     made += [
+        f"{square} = empty({width}, dtype)",
         f"{check} = empty({width}, dtype)",
         f"{finite} = empty({width}, bool)",
         f"{answers} = {output}.reshape({size}, -1, {width})",
@@ -249,4 +252,4 @@ def replica_loop(
 def _norm_lines(optimizer: Optimizer, names: Mapping[str, str], square: str) -> list[str]:
     """What follows from the norms of all gradients: lines for numbers, made lines for arrays."""
     lines = [line.replace("min(", "minimum(") for line in optimizer.norm_lines(names)]
-    return [f"{names['norm']} = sqrt({square})", *lines] if lines else []
+    return [f"{names['norm']} = array(sqrt({square}), dtype)", *lines] if lines else []

@@ -161,9 +161,14 @@ class Learner:
 
 
 class Stepper(Protocol):
-    """Makes steps with batches of one size."""
+    """Makes steps with batches of one size.
 
-    backend: str
+    Attributes
+    ----------
+    source : the Python source of what makes them.
+    """
+
+    source: str
 
     def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
         """Make a step with each batch; NotFinite ends it before the step that cannot be made."""

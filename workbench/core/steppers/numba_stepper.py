@@ -30,8 +30,6 @@ class NumbaStepper:
         If numba is not installed or cannot compute it.
     """
 
-    backend = "numba"
-
     def __init__(self, learner: Learner, batch_size: int, *, keeps_outputs: bool):
         try:
             from numba import njit
@@ -60,6 +58,7 @@ class NumbaStepper:
                 tuple(np.ones(shape, bool if mask else dtype) for _, shape, mask in allocations),
             )
         namespace: dict[str, Any] = {"dtype": dtype.type}
+        self.source = source
         exec(compile(source, "<workbench program>", "exec"), namespace)
         compiled = njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
         self._train = compiled(namespace["train"])

@@ -15,9 +15,12 @@ from workbench.core.vector_update import CHUNK
 
 
 class NumPyStepper:
-    """Steps as calls on arrays."""
+    """Steps as calls on arrays.
 
-    backend = "numpy"
+    Attributes
+    ----------
+    source : the module that runs.
+    """
 
     def __init__(self, learner: Learner, batch_size: int, *, keeps_outputs: bool):
         self._learner = learner
@@ -30,8 +33,8 @@ class NumPyStepper:
 
     def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
         """Make a step with each batch."""
-        numbers = [self._numbers(scalars[name]) for name in self._names]
         with np.errstate(all="ignore"):
+            numbers = [self._numbers(scalars[name]) for name in self._names]
             self._train(batches.arrays, steps.losses, steps.squares, *numbers)
 
     def _numbers(self, values: Array | float) -> Iterable[Array]:
@@ -48,7 +51,7 @@ class NumPyStepper:
             *self._scratch(),
         ]
         in_chunks = len(vectors[0]) > CHUNK
-        source = numpy_loop(
+        self.source = numpy_loop(
             self._lowered,
             self.buffers,
             learner.optimizer,
@@ -59,11 +62,12 @@ class NumPyStepper:
         held = (learner.parameters, learner.gradients)
         arrays = [store.stored(name) for store in held for name in learner.parameters]
         namespace: dict[str, Any] = dict(self._lowered.implementations)
-        exec(compile(source, "<workbench program>", "exec"), namespace)
+        exec(compile(self.source, "<workbench program>", "exec"), namespace)
         parts = [_chunks(vectors)] if in_chunks else vectors
-        train: Callable[..., None] = namespace["build"](
-            *arrays, learner.gradients.vector, *parts, learner.examine
-        )
+        with np.errstate(over="ignore"):
+            train: Callable[..., None] = namespace["build"](
+                *arrays, learner.gradients.vector, *parts, learner.examine
+            )
         return train
 
     def _scratch(self) -> list[Array]:

@@ -17,22 +17,24 @@ class PythonStepper:
 
     What Python's functions refuse, such as e^x of a large x, is left to a step of NumPy's.
 
+    Attributes
+    ----------
+    source : the module that runs.
+
     Raises
     ------
     InputError
         If a plugin gives a function of arrays.
     """
 
-    backend = "python"
-
     def __init__(self, learner: Learner, batch_size: int, *, keeps_outputs: bool):
         self._learner = learner
         self._keeps_outputs = keeps_outputs
         self._batch_size = batch_size
         lowered = learner.lowered(batch_size)
-        source = python_loop(lowered, learner.optimizer, keeps_outputs=keeps_outputs)
+        self.source = python_loop(lowered, learner.optimizer, keeps_outputs=keeps_outputs)
         namespace: dict[str, Any] = {}
-        exec(compile(source, "<workbench program>", "exec"), namespace)
+        exec(compile(self.source, "<workbench program>", "exec"), namespace)
         self._train = namespace["train"]
 
     def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:

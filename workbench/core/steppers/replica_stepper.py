@@ -67,7 +67,13 @@ class Rows(NamedTuple):
     def empty(cls, steps: int, replicas: int, dtype: np.dtype[Any]) -> Rows:
         """Make room."""
         shape = steps, replicas
-        return cls(np.empty(shape, dtype), np.empty(shape, dtype), np.zeros(shape, np.int64))
+        return cls(np.empty(shape, dtype), np.empty(shape), np.zeros(shape, np.int64))
+
+
+def groups(learner: Learner, batch_size: int, replicas: int) -> list[slice]:
+    """Groups of replicas, of which what a step needs stays in the cache."""
+    width = group_width(learner, batch_size, replicas)
+    return [slice(start, min(start + width, replicas)) for start in range(0, replicas, width)]
 
 
 def group_width(learner: Learner, batch_size: int, replicas: int) -> int:
@@ -172,7 +178,7 @@ class ReplicaStepper:
         self._frozen[:] = replicas.frozen_at[group] > 0
         self._theta[...] = replicas.parameters[:, group]
 
-    def _examine(self, number: int, losses: Array) -> None:
+    def _examine(self, number: int, losses: Array, squares: Array) -> None:
         """Freeze the replicas that cannot make a step; what only overflows in the norm goes on."""
         is_finite = np.isfinite(losses) & np.isfinite(self._gradients).all(axis=0)
         broken = ~(is_finite | self._frozen)
@@ -180,3 +186,6 @@ class ReplicaStepper:
         replicas.parameters[:, group][:, broken] = self._theta[:, broken]
         replicas.frozen_at[group][broken] = number
         self._frozen |= broken
+        overflowed = is_finite & ~np.isfinite(squares)
+        large = self._gradients[:, overflowed].astype(np.float64)
+        squares[overflowed] = np.einsum("pk,pk->k", large, large)

@@ -20,8 +20,6 @@ class SampleStepper:
     loss is weighted.
     """
 
-    backend = "numpy"
-
     def __init__(self, model: Trainable, learner: Learner, batch_size: int, *, keeps_outputs: bool):
         self._learner, self._keeps_outputs = learner, keeps_outputs
         program = compile_model(
@@ -34,6 +32,7 @@ class SampleStepper:
         )
         assert isinstance(program, SampleLoop)
         self._program, self._shape = program, model.output_shape
+        self.source = program.source
         self._update = VectorUpdate(
             learner.optimizer,
             learner.parameters.vector,

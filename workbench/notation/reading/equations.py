@@ -185,7 +185,9 @@ class Reading:
         ]
         for left, right in assumptions:
             self._check_assumption(left, right)
-        return System(tuple(equations), tuple(assumptions), listed=self._listed(equations))
+        return System(
+            tuple(equations), tuple(assumptions), listed=self._listed(equations), text=self.text
+        )
 
     def _listed(self, equations: Sequence[Equation]) -> tuple[Expression, ...]:
         """What is declared and used, in the order of the text, and every parameter."""
