@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.api.arguments import require_plugins
 from workbench.core.checkpoint import Checkpoint
 from workbench.core.conditions import conditions, differences
@@ -51,6 +53,11 @@ class Opened:
     def state(self) -> Checkpoint:
         """The state of the training at this moment, with what a run needs to be loaded."""
         return self._described(self.training.state())
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all numbers of the state are finite, so that it is worth keeping."""
+        return all(np.isfinite(array).all() for array in self.training.state().arrays.values())
 
     def best(self) -> Checkpoint | None:
         """The parameters of the best validation, likewise; None if there is none yet."""

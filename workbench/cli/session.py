@@ -51,9 +51,9 @@ class Interval:
         >>> Interval.parse("10"), Interval.parse("0.5s")
         (Interval(epochs=10, seconds=0.0), Interval(epochs=0, seconds=0.5))
         """
-        if re.fullmatch(r"[1-9]\d*", text):
+        if re.fullmatch(r"[1-9][0-9]{0,8}", text):
             return cls(epochs=int(text))
-        if re.fullmatch(r"\d+(\.\d+)?s", text):
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?s", text):
             return cls(seconds=float(text[:-1]))
         raise InputError(
             f"checkpoint interval {text!r}; expected epochs, such as 10, or seconds, such as 30s"
@@ -104,7 +104,7 @@ class Session:
         Stopped
             If a signal came, or nobody reads the records.
         NotFiniteError
-            If a number is not finite; the last checkpoint is from before.
+            If a number is not finite; the last checkpoint is of the state before that.
         """
         self._tell_memory()
         with self._signals():
@@ -119,8 +119,11 @@ class Session:
                 self._flush()
                 if self._writer is None:
                     raise
+                if self._opened.is_finite:
+                    self._keep()
                 raise NotFiniteError(
-                    f"{error}; the last good checkpoint is in {self._writer.path}"
+                    f"{error}; the last good checkpoint, of epoch {self._kept_epoch}, is in "
+                    f"{self._writer.path}"
                 ) from None
             finally:
                 self._erase()
@@ -132,6 +135,8 @@ class Session:
     def _print(self, line: str) -> None:
         if self._writer is not None:
             self._writer.record(line)
+        if self._shows and sys.stdout.isatty():
+            self._erase()
         try:
             sys.stdout.write(line + "\n")
         except BrokenPipeError:
@@ -242,8 +247,11 @@ class Session:
             words.append(
                 f"best validation loss {progress.best_loss:.4g} in epoch {progress.best_epoch}"
             )
-        if self._writer is not None:
-            words.append(f"kept in {self._writer.path}")
+        words.append(
+            f"kept in {self._writer.path}"
+            if self._writer is not None
+            else "not kept, for want of --run DIRECTORY"
+        )
         print(f"workbench: {'; '.join(words)}", file=sys.stderr)
 
 
