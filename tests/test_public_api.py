@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import workbench as wb
+from workbench.core.schedules import Schedule
+
+XOR = Path(__file__).parents[1] / "examples" / "data" / "xor.csv"
 
 NAMES = [
     *("Activation", "Derivation", "Detail", "Expression", "Function", "JacobianStrategy"),
@@ -107,3 +111,42 @@ def test_a_program_refuses_arrays_of_another_shape() -> None:
 def test_a_record_with_a_wrong_field_is_refused(fields: dict[str, object], told: str) -> None:
     with pytest.raises(wb.WorkbenchError, match=told):
         wb.Activation(name="mine", formula="z", **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"epoch": 2}, "unknown setting 'epoch'; did you mean epochs"),
+        ({"taget": "y"}, "unknown setting 'taget'; did you mean target"),
+        ({"standardise": "no"}, "standardise = 'no'; expected true or false"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin': did you mean cosine"),
+        ({"schedule": {"kind": []}}, r"unknown schedule \[\]"),
+        ({"schedule": 3}, "schedule 3; expected a table"),
+        ({"strategy": "kroneker"}, "unknown strategy 'kroneker': did you mean kronecker"),
+        ({"strategy": 5}, "strategy = 5; expected text"),
+        ({"class_weights": {"0": "x"}}, "class_weights.0 = 'x'; expected a number"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(setting: dict[str, object], told: str) -> None:
+    with pytest.raises(wb.WorkbenchError, match=told):
+        wb.train(wb.network("2-2-1"), XOR, **setting)  # type: ignore[arg-type]
+
+
+def test_settings_are_taken_in_every_form() -> None:
+    network, schedule = wb.network("2-2-1"), Schedule(kind="cosine", warmup_steps=2)
+    for given in schedule, schedule.to_values():
+        assert wb.train(network, XOR, schedule=given).settings.schedule == schedule
+    training = wb.train(network, XOR, schedule="cosine", epochs=np.int64(3))
+    assert (training.settings.schedule.kind, training.settings.epochs) == ("cosine", 3)
+    rates = np.geomspace(0.1, 0.4, 3)
+    assert wb.train(network, XOR, replicas=3, rates=rates).settings.rates == tuple(rates)
+
+
+def test_replicas_are_trained_from_python() -> None:
+    *_, last = wb.train(wb.network("2-2-1"), XOR, replicas=4, epochs=2)
+    assert last.to_json()["replicas"] == 4
+
+
+def test_equations_are_kept_as_they_were_written() -> None:
+    text = "parameter w : n; target y : 1; p = w' x; L = (p - y)^2"
+    assert wb.train(wb.equations(text), XOR).model.text == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from workbench.core.settings import Settings
 from workbench.core.steppers import replica_stepper
 from workbench.core.training import Training
 from workbench.derivation.network import Network
-from workbench.errors import InputError, NotFiniteError
+from workbench.errors import InputError, NotFiniteError, TooLargeError
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import load_registry
 
@@ -226,6 +227,88 @@ def test_a_state_leads_to_the_same_end(batch_size: int, pause: int) -> None:
     assert rest
     for name, array in other.state().arrays.items():
         np.testing.assert_array_equal(array, whole.state().arrays[name])
+
+
+def test_a_state_holds_what_is_told_at_the_end() -> None:
+    """A training restored at its end tells, and has learned, the same without another step."""
+    settings = Settings(epochs=3, batch_size=4, replicas=3, rates=RATES, dtype="float32")
+
+    def fresh() -> ReplicaTraining:
+        data, validation = samples(14, 2), samples(6, 2)
+        return ReplicaTraining(network("3-4-2:softmax"), data, validation, settings)
+
+    whole, other = fresh(), fresh()
+    assert other.replica_records() == []
+    list(whole)
+    other.restore(whole.state())
+    assert list(other) == []
+    assert other.replica_records() == whole.replica_records()
+    np.testing.assert_array_equal(other.parameters.vector, whole.parameters.vector)
+    assert whole.best is not None
+    assert other.best is not None
+    assert other.best.values == whole.best.values
+    for name, array in whole.best.arrays.items():
+        np.testing.assert_array_equal(other.best.arrays[name], array)
+
+
+def test_a_norm_that_overflows_freezes_no_replica() -> None:
+    """The gradient is finite in float32, the square of its norm is not."""
+    raw = samples(12, 0)
+    data = replace(raw, inputs=raw.inputs * 1e13, outcomes=raw.outcomes * 1e10)
+    settings = Settings(
+        epochs=2,
+        batch_size=4,
+        optimizer="sgd",
+        clip_norm=1.0,
+        dtype="float32",
+        standardise=False,
+        initialiser="zeros",
+        replicas=2,
+        rates=(1e-12, 1e-11),
+    )
+    training = ReplicaTraining(network("3-2:identity"), data, None, settings)
+    *_, last = training
+    for place, record in enumerate(training.replica_records()):
+        *_, expected = alone(training, place, data, None)
+        assert record["gradient_norm"] > np.finfo(np.float32).max ** 0.5
+        assert record["gradient_norm"] == pytest.approx(expected.gradient_norm, rel=1e-5)
+        assert record["loss"] == pytest.approx(expected.loss, rel=1e-5)
+    assert last.to_json()["frozen"] == 0
+
+
+# --- memory
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"batch_size": 32, "replicas": 1000},
+        {"batch_size": 32, "replicas": 4000, "optimizer": "sgd"},
+        {"batch_size": 32, "replicas": 1500, "rate_range": (0.01, 0.1)},
+    ],
+)
+def test_the_memory_of_replicas_is_what_was_said(given: dict[str, Any]) -> None:
+    model, settings = network("3-5-3:softmax"), Settings(epochs=3, **given)
+    list(ReplicaTraining(model, samples(8, 3), None, Settings(epochs=1, replicas=2)))
+    tracemalloc.start()
+    try:
+        training = ReplicaTraining(model, samples(300, 3), samples(60, 3), settings)
+        said = training.memory.total
+        tracemalloc.reset_peak()
+        list(training)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= 1.1 * said
+    assert said <= 2 * peak
+
+
+def test_too_many_replicas_are_refused_before_they_are_made() -> None:
+    settings = Settings(replicas=10**10, rate_range=(0.1, 0.2))
+    with pytest.raises(
+        TooLargeError, match=r"10,000,000,000 replicas of 3-4.* hold .* fewer replicas"
+    ):
+        ReplicaTraining(network("3-4-2"), samples(8, 0), None, settings)
 
 
 # --- the command

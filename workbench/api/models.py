@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.api.arguments import Files, Names, files_of, known, names_of, require_plugins
@@ -194,10 +195,12 @@ class Model:
     Attributes
     ----------
     preparation : how raw inputs become the model's; the classes, if it answers with classes.
+    decimal : the mark before the fraction of a number in the files of training.
     """
 
     preparation: Preparation
     forward_pass: ForwardPass
+    decimal: str = "."
 
     @property
     def network(self) -> Network | None:
@@ -213,16 +216,24 @@ class Model:
         return tuple(f"{model.output.symbol.name}_{n}" for n in range(1, model.outputs + 1))
 
     def predict(
-        self, data: str | Path | Array, *, header: bool | None = None, decimal: str = "."
+        self, data: str | Path | Array, *, header: bool | None = None, decimal: str | None = None
     ) -> Array:
-        """The outputs (samples, outputs) for a file or raw inputs (samples, features)."""
+        """The outputs (samples, outputs) for a file or raw inputs (samples, features).
+
+        Numbers in a file are written as in training, unless `decimal` says otherwise.
+        """
         if isinstance(data, str | Path):
-            prepared = self.preparation.read(data, header=header, decimal=decimal)
+            mark = decimal or self.decimal
+            prepared = self.preparation.read(data, header=header, decimal=mark)
             return self.forward_pass.predict(prepared)
-        return self.forward_pass.predict(self.preparation.apply(data))
+        return self.forward_pass.predict(self.preparation.apply(np.asarray(data, np.float64)))
 
     def evaluate(
-        self, data: str | Path | AnyDataset, *, header: bool | None = None, decimal: str = "."
+        self,
+        data: str | Path | AnyDataset,
+        *,
+        header: bool | None = None,
+        decimal: str | None = None,
     ) -> Scores:
         """How well the outputs meet the targets of a file, or of a data set like the training's.
 
@@ -230,8 +241,9 @@ class Model:
         """
         if isinstance(data, str | Path):
             missing = Missing.REFUSE if self.preparation.fill is None else Missing.MEAN
+            mark = decimal or self.decimal
             data = open_dataset(
-                data, header=header, decimal=decimal, missing=missing, like=self.preparation
+                data, header=header, decimal=mark, missing=missing, like=self.preparation
             )
         return score(self.forward_pass, self.preparation, data)
 
@@ -267,7 +279,8 @@ def load(run: str | Path, *, plugins: Files = ()) -> Model:
     registry = _registry(plugins)
     model = _model_of(found, registry)
     parameters = found.parameters(model.parameters)
-    return Model(found.preparation, ForwardPass(model, parameters))
+    decimal = found.settings.get("data", {}).get("decimal", ".")
+    return Model(found.preparation, ForwardPass(model, parameters), decimal)
 
 
 def _model_of(run: Run, registry: Registry) -> Trainable:

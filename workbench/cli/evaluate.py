@@ -42,7 +42,7 @@ def evaluate(
     ] = ScoreFormat.TEXT,
     output: OutputOption = None,
     header: HeaderOption = None,
-    decimal: DecimalOption = ".",
+    decimal: DecimalOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Hold a trained network against data with known targets.

@@ -58,8 +58,11 @@ HeaderOption = Annotated[
 ]
 
 DecimalOption = Annotated[
-    str,
-    typer.Option(metavar="MARK", help="What stands before the fraction of a number, . or a comma."),
+    str | None,
+    typer.Option(
+        metavar="MARK",
+        help="Before a number's fraction, . or a comma; as in training if not given.",
+    ),
 ]
 
 StrategyOption = Annotated[

@@ -41,7 +41,7 @@ def predict(
     ] = TableFormat.CSV,
     output: OutputOption = None,
     header: HeaderOption = None,
-    decimal: DecimalOption = ".",
+    decimal: DecimalOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Apply a trained network to new data."""

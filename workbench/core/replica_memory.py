@@ -55,7 +55,7 @@ def replica_memory(
         optimizer=(1 + replicas) * states * one + _scalar_bytes(learner, itemsize, settings),
         steps=PROGRAMS
         + sum(_program_bytes(learner, width, rounds.sizes) for width in widths)
-        + (itemsize + (2 + FIGURES) * DOUBLE) * _rows(rounds, settings) * replicas,
+        + _row_bytes(rounds, itemsize, settings) * replicas,
         validation=validated,
         samples=rounds.held_bytes(itemsize),
     )
@@ -73,16 +73,18 @@ def _program_bytes(learner: Learner, width: int, sizes: Iterable[int]) -> int:
 
 
 def _scalar_bytes(learner: Learner, itemsize: int, settings: Settings) -> int:
-    """The optimizer's scalars of the steps that are worked out at once, and what they come from."""
+    """The optimizer's scalars of the steps that are worked out at once, in both types."""
     rates = settings.replicas if settings.rates or settings.rate_range else 1
     scalars = len(learner.optimizer.scalar_names)
-    return FLUSH_INTERVAL * rates * ((1 + scalars) * DOUBLE + scalars * itemsize)
+    return FLUSH_INTERVAL * rates * scalars * (DOUBLE + itemsize)
 
 
-def _rows(rounds: Rounds, settings: Settings) -> int:
-    """The most steps whose losses are kept."""
-    steps = settings.epochs if rounds.steps == 1 else rounds.steps
-    return min(steps, FLUSH_INTERVAL, max(1, ROOM // settings.replicas))
+def _row_bytes(rounds: Rounds, itemsize: int, settings: Settings) -> int:
+    """What is kept of a replica's steps between two pauses, and what is made of it."""
+    is_single = rounds.steps == 1
+    steps = settings.epochs if is_single else rounds.steps
+    kept = min(steps, FLUSH_INTERVAL, max(1, ROOM // settings.replicas))
+    return kept * (itemsize + (2 + (FIGURES if is_single else 1)) * DOUBLE)
 
 
 def _validation_sizes(count: int, batch_size: int) -> set[int]:

@@ -50,7 +50,7 @@ ONE_THREAD = 1
 class ReplicaTraining(Training):
     """Networks of one kind, and the samples to train them on; iterate it to train.
 
-    `parameters` and `forward_pass` are those of the best replica as of the last pause, and `best`
+    `parameters` and `forward_pass` are those of the best replica as of the last epoch, and `best`
     is it as a checkpoint of one network.
 
     Attributes
@@ -72,6 +72,7 @@ class ReplicaTraining(Training):
         settings: Settings | None = None,
     ):
         settings = settings or Settings()
+        _require_for_many(settings)
         super().__init__(model, training, validation, settings)
         self.threads = settings.threads or ONE_THREAD
         first = settings.starting_seed
@@ -319,12 +320,6 @@ class ReplicaTraining(Training):
     # programs
 
     def _choose_backend(self) -> str:
-        for name, known in (("backend", ("auto", "numpy")), ("patience", (None,))):
-            if (value := getattr(self.settings, name)) not in known:
-                raise InputError(
-                    f"{name} {value!r} is for one network, and there are to be "
-                    f"{self.settings.replicas} replicas; leave it out"
-                )
         if not self.model.is_batch:
             raise InputError("replicas need a batch form, and these equations have none; train one")
         return "numpy"
@@ -351,6 +346,16 @@ class ReplicaTraining(Training):
                 turned=turned,
             ).vector
         return starts
+
+
+def _require_for_many(settings: Settings) -> None:
+    """Refuse what is for one network only."""
+    for name, known in (("backend", ("auto", "numpy")), ("patience", (None,))):
+        if (value := getattr(settings, name)) not in known:
+            raise InputError(
+                f"{name} {value!r} is for one network, and there are to be "
+                f"{settings.replicas} replicas; leave it out"
+            )
 
 
 def _rates_of(settings: Settings) -> Array:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.options import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Option, resolve
+from workbench.core.options import COUNT, NOT_NEGATIVE, SHARE, Option, resolve
 from workbench.errors import InputError, close_matches
 
 Array = NDArray[np.float64]
