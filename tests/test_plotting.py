@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 from workbench.core.data import Dataset, Preparation, load
 from workbench.derivation.network import Network
-from workbench.errors import InputError
+from workbench.errors import InputError, StorageError
 from workbench.plotting.activation import activation_figure, tabulate
 from workbench.plotting.boundary import POINTS, boundary_figure, survey
 from workbench.plotting.jacobian import jacobian_figure, local_jacobians
@@ -78,13 +78,11 @@ def test_a_failing_write_leaves_the_old_file_alone(
     path = tmp_path / "figure.svg"
     path.write_text("precious")
 
-    def fail(self: Path, content: bytes) -> int:
-        with self.open("wb") as stream:
-            stream.write(content[:10])
+    def fail(descriptor: int, content: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(InputError, match=r"cannot write .*figure\.svg: No space left"):
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(StorageError, match=r"figure\.svg: cannot be written: No space left"):
         save(Figure(), path)
     assert path.read_text() == "precious"
     assert list(tmp_path.iterdir()) == [path]

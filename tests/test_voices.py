@@ -69,8 +69,8 @@ def stages(derivation: wb.Derivation, goal: str) -> list[str]:
 
 def test_the_examples_are_those_the_readme_promises() -> None:
     assert EXAMPLES == [
-        "attention", "layer_norm", "network", "poisson", "regression", "residual", "rnn",
-        "transformer",
+        "attention", "layer_norm", "logistic", "network", "poisson", "regression", "residual",
+        "rnn", "transformer",
     ]  # fmt: skip
     for name in EXAMPLES:
         assert (ROOT / "examples" / f"{name}.eq").read_text(encoding="utf-8").startswith("# ")
