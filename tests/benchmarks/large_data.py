@@ -95,6 +95,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the files are written for the while")
     arguments = parser.parse_args()
     size, memory = int(arguments.gigabytes * GIB), int(arguments.memory * GIB)
+    if arguments.folder is not None:
+        Path(arguments.folder).mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=arguments.folder) as name:
         if disk_usage(name).free < size + 2 * FITTING:
             parser.error(f"{name} lacks the space for {arguments.gigabytes:g} GiB; use --folder")
