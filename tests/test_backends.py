@@ -84,7 +84,7 @@ class Case:
         parameters.vector *= self.scale
         derivation = derived(model, build_strategy(strategy, registry))
         optimizer = make_optimizer(self.optimizer, learning_rate=0.03, **self.options)
-        return Learner.begin(derivation, model.title, parameters, optimizer, model.output)
+        return Learner.begin(derivation, parameters, optimizer, model.output)
 
     def batches(self) -> list[Batches]:
         """All full batches, then the partial one if there is one."""

@@ -132,19 +132,10 @@ def _targets(dataset: AnyDataset, outputs: int) -> Iterator[Array]:
         yield np.eye(outputs)
 
 
-def accuracy(outputs: Array, targets: Array) -> float:
-    """Return the share of samples whose class is right, from two arrays (samples, outputs).
-
-    The class is that of the largest output; a single output means class 1 from 0.5 on.
-
-    >>> accuracy(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([[1.0, 0.0], [1.0, 0.0]]))
-    0.5
-    """
-    return float(np.mean(are_correct(outputs, targets)))
-
-
 def are_correct(outputs: Array, targets: Array) -> NDArray[np.bool_]:
     """Tell of each sample whether its class is right, from two arrays (samples, outputs).
+
+    The class is that of the largest output; a single output means class 1 from 0.5 on.
 
     >>> are_correct(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([[1.0, 0.0], [1.0, 0.0]]))
     array([ True, False])

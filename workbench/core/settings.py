@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from workbench.core.optimizers import Optimizer, make_optimizer
+from workbench.core.optimizers import IN_FRONT, OPTIMIZERS, Optimizer, make_optimizer
 from workbench.core.options import COUNT, NOT_NEGATIVE, POSITIVE
 from workbench.core.schedules import Schedule
 from workbench.derivation.steps import ELEMENTWISE, Strategy
@@ -18,10 +18,10 @@ DTYPES = ("float32", "float64")
 
 MOST_THREADS = 4096
 
-OPTIMIZER_OPTIONS = (
-    *("momentum", "beta1", "beta2", "alpha", "epsilon"),
-    *("weight_decay", "clip_norm", "clip_value"),
+OPTIMIZER_OPTIONS = tuple(
+    dict.fromkeys([*(name for rule in OPTIMIZERS.values() for name in rule.options), *IN_FRONT])
 )
+"""The options of all optimizers, each a field of the settings."""
 
 
 @dataclass(frozen=True, kw_only=True)

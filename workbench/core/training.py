@@ -102,9 +102,7 @@ class Training:
             turned=turned_parameters(model.system),
         )
         optimizer = settings.make_optimizer()
-        self._learner = Learner.begin(
-            derivation, model.title, self.parameters, optimizer, model.output
-        )
+        self._learner = Learner.begin(derivation, self.parameters, optimizer, model.output)
         self.backend = self._choose_backend()
         size = min(settings.batch_size, self._rounds.count)
         self.threads = choose_threads(settings.threads, self._learner, size)

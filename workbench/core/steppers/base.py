@@ -120,7 +120,6 @@ class Learner:
     """
 
     derivation: Derivation
-    title: str
     parameters: Parameters
     gradients: Parameters
     optimizer: Optimizer
@@ -132,7 +131,6 @@ class Learner:
     def begin(
         cls,
         derivation: Derivation,
-        title: str,
         parameters: Parameters,
         optimizer: Optimizer,
         output: Expression | None = None,
@@ -140,7 +138,7 @@ class Learner:
         """Start with parameters that are there and states of zero."""
         states = {name: parameters.zeros_like() for name in optimizer.rule.states}
         gradients = parameters.zeros_like()
-        return cls(derivation, title, parameters, gradients, optimizer, states, output)
+        return cls(derivation, parameters, gradients, optimizer, states, output)
 
     def lowered(self, batch_size: int) -> Lowered:
         """The calls for batches of one size, lowered once."""
