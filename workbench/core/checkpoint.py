@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.atomic import Content, reading, replace_file
+from workbench.core.parameters import first_difference
 from workbench.errors import InputError
 
 FORMAT = 1
@@ -64,9 +64,6 @@ TYPES = {
 NAMES = {dtype: name for name, dtype in TYPES.items()}
 
 MOST_AXES, LONGEST_NAME = 8, 200
-
-OF_A_LAYER = re.compile(r"parameters/[Wb]([0-9]+)")
-"""The names of the parameters of a network's layer."""
 
 MISTAKEN = {
     b"PK\x03\x04": "a zip archive, as .npz and PyTorch files are",
@@ -314,26 +311,12 @@ def _require_expected(
     entries: Mapping[str, _Entry], expected: Mapping[str, Array], prefix: str, path: str | Path
 ) -> None:
     """Refuse a file of other arrays, by the first that differs."""
-    wanted = (name for name in entries if name.startswith(prefix))
-    for name in dict.fromkeys((*expected, *wanted)):
-        group, _, short = name.rpartition("/")
-        entry, array = entries.get(name), expected.get(name)
-        if entry is None:
-            difference = f"the file has no {short}"
-        elif array is None:
-            difference = f"there is no {short} but in the file"
-        elif entry.shape != array.shape:
-            difference = f"{short} has {entry.shape}, expected {array.shape}"
-        elif entry.dtype != array.dtype:
-            difference = f"{short} is of {entry.dtype}, expected {array.dtype}"
-        else:
-            continue
-        subject = "network" if group == "parameters" else "training"
-        layer = OF_A_LAYER.fullmatch(name)
-        place = f"layer {layer[1]}" if layer else name
+    wanted = {name: entry for name, entry in entries.items() if name.startswith(prefix)}
+    if difference := first_difference(wanted, expected):
+        name, words = difference
+        subject = "network" if name.startswith("parameters/") else "training"
         raise InputError(
-            f"{path} is of another {subject}: {place} differs: {difference}; use the {subject} "
-            "that it was made with"
+            f"{path} is of another {subject}: {words}; use the {subject} that it was made with"
         )
 
 

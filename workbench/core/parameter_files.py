@@ -7,7 +7,6 @@ no more is read than the parameters take, one array at a time.
 from __future__ import annotations
 
 import math
-import re
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.core.data.arrays import ARCHIVE_ERRORS, read_header
-from workbench.core.parameters import Parameters
+from workbench.core.parameters import Parameters, first_difference
 from workbench.errors import InputError
 
 Array = NDArray[Any]
@@ -30,8 +29,6 @@ PREFIX = "parameters/"
 
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16"}
 """The types of numbers that are read, by their names in the safetensors format."""
-
-_OF_A_LAYER = re.compile(r"[Wb]([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -101,24 +98,10 @@ def load_parameters(
 
 def _require_same(members: Members, parameters: Parameters, path: Path, of: str) -> None:
     """Refuse a file of other parameters, by the first that differs."""
-    for name in dict.fromkeys([*parameters, *members]):
-        if name not in members:
-            difference = f"the file has no {name}"
-        elif name not in parameters:
-            difference = f"there is no {name} but in the file"
-        elif members[name].shape != parameters[name].shape:
-            difference = f"{name} has {members[name].shape}, expected {parameters[name].shape}"
-        elif members[name].dtype not in FLOATS.values():
-            difference = (
-                f"{name} is of {members[name].dtype}, expected {', '.join(FLOATS.values())}"
-            )
-        else:
-            continue
-        layer = _OF_A_LAYER.fullmatch(name)
-        place = f"layer {layer[1]}" if layer else name
+    if difference := first_difference(members, parameters, tuple(FLOATS.values())):
         raise InputError(
-            f"{path} does not hold the parameters of {of}: {place} differs: {difference}; use a "
-            "file that was made for it"
+            f"{path} does not hold the parameters of {of}: {difference[1]}; use a file that was "
+            "made for it"
         )
 
 

@@ -6,10 +6,11 @@ An optimizer updates the whole network by the vector; a program reads and writes
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -135,3 +136,46 @@ def readable_bytes(count: float) -> str:
             return f"{count:,.1f} {unit}"
         count /= 1024
     return f"{count:,.1f} TiB"
+
+
+class Described(Protocol):
+    """What is known of an array: there, or still in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    @property
+    def dtype(self) -> Any:
+        """Its type."""
+
+
+def first_difference(
+    found: Mapping[str, Described], expected: Mapping[str, Described], types: Collection[str] = ()
+) -> tuple[str, str] | None:
+    """The first array in which a file differs from what is expected, and how, in words.
+
+    Parameters
+    ----------
+    types : the names of the types that are taken; that of the expected array if there are none.
+
+    >>> first_difference({"W2": np.zeros((10, 64))}, {"W2": np.zeros((10, 32))})
+    ('W2', 'layer 2 differs: W2 has (10, 64), expected (10, 32)')
+    """
+    for name in dict.fromkeys([*expected, *found]):
+        group, _, short = name.rpartition("/")
+        one, other = found.get(name), expected.get(name)
+        if one is None:
+            difference = f"the file has no {short}"
+        elif other is None:
+            difference = f"there is no {short} but in the file"
+        elif one.shape != other.shape:
+            difference = f"{short} has {one.shape}, expected {other.shape}"
+        elif str(one.dtype) not in (types or (str(other.dtype),)):
+            wanted = ", ".join(types) or str(other.dtype)
+            difference = f"{short} is of {one.dtype}, expected {wanted}"
+        else:
+            continue
+        layer = re.fullmatch(r"[Wb]([0-9]+)", short) if group in ("", "parameters") else None
+        return name, f"{f'layer {layer[1]}' if layer else name} differs: {difference}"
+    return None
