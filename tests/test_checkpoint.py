@@ -18,13 +18,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from workbench.core.checkpoint import (
-    LONGEST_HEADER,
-    TYPES,
     Checkpoint,
     read_checkpoint,
     read_values,
     write_checkpoint,
 )
+from workbench.core.safetensors_file import LONGEST_HEADER, TYPES
 from workbench.errors import InputError
 
 Array = NDArray[Any]
@@ -165,9 +164,13 @@ HOSTILE = {
     "no format": (own(format=None), "its header cannot be understood"),
     "list": (with_header(b"[]"), "its header cannot be understood"),
     "metadata": (altered(lambda header: header.update(__metadata__="x")), "cannot be understood"),
+    "no text": (
+        altered(lambda header: header.update(__metadata__={"workbench": {}})),
+        "__metadata__ holds more than texts",
+    ),
     "deep": (with_header(b"[" * 100_000), "its header cannot be understood"),
     "long": ((LONGEST_HEADER + 8).to_bytes(8, "little"), "it ends after 8 bytes"),
-    "dtype": (entry(dtype="F16"), "a is of the type 'F16'; expected F64, F32"),
+    "dtype": (entry(dtype="BF16"), "a is of the type 'BF16'; expected F64, F32"),
     "no dtype": (entry(dtype=[]), "its header cannot be understood"),
     "overlap": (
         altered(lambda h: h.update(b={"dtype": "F64", "shape": [1], "data_offsets": [8, 16]})),
@@ -184,7 +187,7 @@ HOSTILE = {
     "axes": (entry(shape=[2] + [1] * 100), "a has 101 axes; allowed are 8"),
     "name": (
         altered(lambda header: header.update({"\x1b[2J\n": header.pop("a")})),
-        "an array has a name that cannot be printed",
+        "an array has a name that is no text of up to 200 characters",
     ),
 }
 
@@ -204,7 +207,11 @@ def test_a_hostile_file_is_refused_in_little_memory(case: str, tmp_path: Path) -
     assert str(told.value).isprintable()
 
 
-def test_a_long_header_is_not_read(tmp_path: Path) -> None:
+def test_a_long_header_is_neither_written_nor_read(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "state", STATE)
+    with pytest.raises(InputError, match=r"takes 16,777,[0-9]* bytes; allowed are 16,777,216; use"):
+        write_checkpoint(tmp_path / "state", Checkpoint({}, {"classes": "a" * LONGEST_HEADER}))
+    assert read_values(tmp_path / "state") == STATE.values
     with (tmp_path / "state").open("wb") as stream:
         stream.write((LONGEST_HEADER + 8).to_bytes(8, "little"))
         stream.truncate(LONGEST_HEADER + 100)

@@ -150,8 +150,9 @@ each_format = pytest.mark.parametrize("ending", [".npz", ".safetensors"])
 
 
 @each_format
-def test_files_are_read_as_written(ending: str, tmp_path: Path) -> None:
-    content = arrays()
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_files_are_read_as_written(ending: str, dtype: str, tmp_path: Path) -> None:
+    content = {name: array.astype(dtype) for name, array in arrays().items()}
     content["W1"] = np.asfortranarray(content["W1"])
     found = read(save(tmp_path / f"start{ending}", content))
     assert {name: found[name].tolist() for name in SMALL} == {
@@ -173,7 +174,7 @@ def test_the_parameters_of_a_checkpoint_are_found(tmp_path: Path) -> None:
         ({"b1": None}, "layer 1 differs: the file has no b1"),
         ({"W2": np.ones((1, 3))}, "layer 2 differs: there is no W2 but in the file"),
         ({"s": np.ones(1)}, r"s differs: s has \(1,\), expected \(\)"),
-        ({"b1": np.arange(3)}, "layer 1 differs: b1 is of (int64|I64), expected float64"),
+        ({"b1": np.arange(3)}, "layer 1 differs: b1 is of int64, expected float64"),
         ({"W1": np.array([[1, 2], [3, np.nan], [5, 6.0]])}, "W1 holds more than finite numbers"),
     ],
     ids=str,

@@ -188,12 +188,13 @@ def without(name: str) -> Callable[[Path], object]:
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no settings": (without(SETTINGS), r"no run in .*: there is no settings\.toml there; expected"),
-    "no TOML": (replaced("=", ":"), r"settings\.toml is broken: Expected '=' after a key"),
-    "deep": (replaced("seed = 0", "seed = " + "[" * 10_000), r"settings\.toml is broken: "),
-    "long": (replaced("seed", "#" * 2**20), r"broken: longer than 1,048,576 bytes"),
+    "no TOML": (replaced("=", ":"), r"settings\.toml is no TOML: Expected '=' after a key"),
+    "deep": (replaced("seed = 0", "seed = " + "[" * 10_000), r"settings\.toml is no TOML: "),
+    "long": (replaced("seed", "#" * 2**20), r"settings\.toml: longer than 1,048,576 bytes"),
     "no network": (replaced("network", "net"), "broken: there is no network"),
     "number": (replaced('"2-1:tanh"', "2"), "broken: 2 is no text"),
     "plugins": (replaced("seed", "plugins"), "broken: "),
+    "type": (replaced("seed = 0", 'dtype = "int8"'), "broken: 'int8' is no type of numbers"),
     "network": (
         replaced("2-1:tanh", "2-1:relu"),
         "is of the network '2-1:tanh', but settings.toml",

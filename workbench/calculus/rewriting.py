@@ -44,6 +44,15 @@ def substitute(expression: Expression, bindings: Bindings) -> Expression:
     return transform(expression, rule)
 
 
+def rewrite(expression: Expression, rule: Callable[[Expression], Expression]) -> Expression:
+    """Give every node over to a rule, from the leaves up, its arguments rewritten before it."""
+
+    def renew(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
+        return rule(node if arguments == node.arguments else rebuild(node, arguments))
+
+    return transform(expression, renew)
+
+
 def rebuild(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
     """The operation of a node on other arguments."""
     match node.operation:

@@ -7,10 +7,8 @@ analytic on each of their branches: a comparison of complex numbers looks at the
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import reduce
 from typing import Any
 from zlib import crc32
 
@@ -21,10 +19,16 @@ from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, walk
 from workbench.calculus.functions import COLUMN_SIZE, COLUMN_VARIABLE, VARIABLE, Function
 from workbench.calculus.slopes import nth_derivative
+from workbench.core.array_operations import (
+    OPERATIONS,
+    PRIMITIVE_VALUES,
+    commutation,
+    power,
+    where,
+)
 from workbench.errors import InputError
 
 Array = NDArray[Any]
-UNDEFINED = complex(np.nan, np.nan)
 Environment = Mapping[Expression, Array]
 Indices = Mapping[str, int | NDArray[np.intp]]
 Leaf = Callable[[Expression, Indices], Array]
@@ -137,7 +141,7 @@ class Evaluation:
             case "block":
                 return _block(arguments[0], node, self.sizes)
             case "power":
-                return _power(arguments[0], _exponent(node))
+                return power(arguments[0], _exponent(node))
             case "apply":
                 return _applied(node, arguments[0])
             case operation if operation in OPERATIONS:
@@ -160,13 +164,18 @@ class Evaluation:
             case "identity":
                 return np.eye(self._shape(node)[0])
             case "commutation":
-                return _commutation(node, self.sizes)
+                return self._commutation(node)
             case "delta":
                 left, right = self._places(node)
                 return np.asarray(left == right, dtype=float)[..., None, None]
         if self.leaf is not None:
             return self.leaf(node, self.indices)
         raise InputError(f"no value is given for {node!r}")
+
+    def _commutation(self, node: Expression) -> Array:
+        assert isinstance(node.data, tuple)
+        rows, columns = (dimension.size(self.sizes) for dimension in node.data)
+        return commutation(rows, columns)
 
     def _shape(self, node: Expression) -> tuple[int, int]:
         return node.shape[0].size(self.sizes), node.shape[1].size(self.sizes)
@@ -206,10 +215,10 @@ class _Magnitude(Evaluation):
             case "greater" | "greater_equal":
                 return np.ones(np.broadcast_shapes(*(value.shape for value in arguments)))
             case "where":
-                return _where(self._exact(node.arguments[0]), *arguments[1:])
+                return where(self._exact(node.arguments[0]), *arguments[1:])
             case "power":
                 base = np.abs(self._exact(node.arguments[0]))
-                value = np.abs(_power(base, _exponent(node)))
+                value = np.abs(power(base, _exponent(node)))
                 return np.asarray(value * np.maximum(1, arguments[0] / base))
             case "apply":
                 inner = self._exact(node.arguments[0])
@@ -243,139 +252,11 @@ def _entry(value: Array, matrix: Expression, places: list[NDArray[np.intp]]) -> 
     return np.asarray(value[row, column])[..., None, None]
 
 
-def _power(base: Array, exponent: float) -> Array:
-    if exponent == -1:
-        return np.asarray(1 / base)
-    if exponent.is_integer():
-        return np.asarray(base ** int(exponent) if exponent > 0 else 1 / base ** int(-exponent))
-    if np.iscomplexobj(base):
-        base = np.where(np.real(base) < 0, UNDEFINED, base)
-    return np.asarray(np.sqrt(base) if exponent == 0.5 else base**exponent)
-
-
-def _log(value: Array) -> Array:
-    """Undefined where the real log is, so that no branch of the complex one is taken for it."""
-    if np.iscomplexobj(value):
-        value = np.where(np.real(value) <= 0, UNDEFINED, value)
-    return np.asarray(np.log(value))
-
-
-def _product(*factors: Array) -> Array:
-    return reduce(operator.matmul, factors)
-
-
-def _kron(left: Array, right: Array) -> Array:
-    product = left[..., :, None, :, None] * right[..., None, :, None, :]
-    rows, columns = left.shape[-2] * right.shape[-2], left.shape[-1] * right.shape[-1]
-    return product.reshape(*product.shape[:-4], rows, columns)
-
-
-def _vec(value: Array) -> Array:
-    return np.swapaxes(value, -1, -2).reshape(*value.shape[:-2], -1, 1)
-
-
-def _diag(column: Array) -> Array:
-    return np.asarray(column * np.eye(column.shape[-2]))
-
-
-def _diagonal(matrix: Array) -> Array:
-    return np.diagonal(matrix, axis1=-2, axis2=-1)[..., None]
-
-
 def _block(value: Array, node: Expression, sizes: Mapping[str, int]) -> Array:
     assert isinstance(node.data, tuple)
     above, left = (start.size(sizes) for start in node.data)
     rows, columns = (dimension.size(sizes) for dimension in node.shape)
     return value[..., above : above + rows, left : left + columns]
-
-
-def _commutation(node: Expression, sizes: Mapping[str, int]) -> Array:
-    assert isinstance(node.data, tuple)
-    rows, columns = (dimension.size(sizes) for dimension in node.data)
-    places = np.arange(rows * columns).reshape(columns, rows).T.reshape(-1)
-    return np.eye(rows * columns)[places]
-
-
-def _inverse(matrix: Array) -> Array:
-    """Undefined where the matrix is singular."""
-    try:
-        return np.linalg.inv(matrix)
-    except np.linalg.LinAlgError:
-        return np.full_like(matrix, np.nan)
-
-
-def _stacked(axis: int) -> Callable[..., Array]:
-    def stack(*parts: Array) -> Array:
-        parts = tuple(np.atleast_2d(part) for part in parts)
-        lead = np.broadcast_shapes(*(part.shape[:-2] for part in parts))
-        return np.concatenate(
-            [np.broadcast_to(part, (*lead, *part.shape[-2:])) for part in parts], axis=axis
-        )
-
-    return stack
-
-
-def _add(*terms: Array) -> Array:
-    return reduce(operator.add, terms)
-
-
-def _multiply(*factors: Array) -> Array:
-    return reduce(operator.mul, factors)
-
-
-def _where(condition: Array, yes: Array, no: Array) -> Array:
-    return np.where(np.real(condition) != 0, yes, no)
-
-
-OPERATIONS: dict[str, Callable[..., Array]] = {
-    "add": _add,
-    "multiply": _multiply,
-    "matmul": _product,
-    "transpose": lambda value: np.swapaxes(value, -1, -2),
-    "sum": lambda value: value.sum(axis=(-2, -1), keepdims=True),
-    "where": _where,
-    "greater": lambda left, right: (np.real(left) > np.real(right)).astype(float),
-    "greater_equal": lambda left, right: (np.real(left) >= np.real(right)).astype(float),
-    "maximum": lambda left, right: _where(np.real(left) > np.real(right), left, right),
-    "minimum": lambda left, right: _where(np.real(left) < np.real(right), left, right),
-    "vec": _vec,
-    "kron": lambda *factors: reduce(_kron, factors),
-    "diag": _diag,
-    "diagonal": _diagonal,
-    "inner": lambda left, right: (left * right).sum(axis=(-2, -1), keepdims=True),
-    "inverse": _inverse,
-    "det": lambda matrix: np.asarray(np.linalg.det(matrix))[..., None, None],
-    "trace": lambda matrix: np.asarray(np.trace(matrix, axis1=-2, axis2=-1))[..., None, None],
-    "vstack": _stacked(-2),
-    "hstack": _stacked(-1),
-}
-
-
-def _scipy_function(name: str) -> Callable[[Array], Array]:
-    def call(value: Array) -> Array:
-        from scipy import special
-
-        return np.asarray(getattr(special, name)(value))
-
-    return call
-
-
-PRIMITIVE_VALUES: dict[str, Callable[[Array], Array]] = {
-    "exp": np.exp,
-    "log": _log,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "arctan": np.arctan,
-    "sign": lambda value: np.sign(np.real(value)),
-    "abs": lambda value: np.sign(np.real(value)) * value,
-    "erf": _scipy_function("erf"),
-    "Phi": _scipy_function("ndtr"),
-}
-"""The value of each primitive, for real and complex arrays."""
 
 
 def _applied(node: Expression, argument: Array) -> Array:

@@ -16,7 +16,7 @@ from workbench.derivation.network import Network
 
 Array = NDArray[Any]
 
-CHUNK = 1024
+LARGEST_BATCH = 1024
 """The most samples that go through the model at a time."""
 
 
@@ -53,7 +53,7 @@ class ForwardPass:
         self.model.require_prediction()
         outputs = np.empty((len(inputs), self.model.outputs), self.parameters.dtype)
         with np.errstate(all="ignore"):
-            for chunk in Samples(inputs, outputs).batches(CHUNK):
+            for chunk in Samples(inputs, outputs).batches(LARGEST_BATCH):
                 chunk.targets[...] = self._program(len(chunk.inputs)).predict(chunk.inputs)
         return outputs
 
@@ -61,10 +61,10 @@ class ForwardPass:
         """Return the mean loss of a sample, each by its weight, and the outputs."""
         model = self.model
         outputs = np.empty((len(samples.inputs), model.outputs), self.parameters.dtype)
-        places = Samples(samples.inputs, outputs).batches(CHUNK)
+        places = Samples(samples.inputs, outputs).batches(LARGEST_BATCH)
         total = 0.0
         with np.errstate(all="ignore"):
-            for chunk, place in zip(samples.batches(CHUNK), places, strict=True):
+            for chunk, place in zip(samples.batches(LARGEST_BATCH), places, strict=True):
                 program = self._program(len(chunk.inputs))
                 shares = None if chunk.weights is None else model.shares(chunk.weights)
                 loss = program.forward(chunk.inputs, chunk.targets, shares)

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from workbench.calculus.functions import VARIABLE, Function
 from workbench.core.evaluate import evaluate
-from workbench.core.parameter_files import FORMATS, load_parameters
+from workbench.core.parameter_files import READERS, load_parameters
 from workbench.core.parameters import Parameters, parameter_shapes
 from workbench.derivation.network import Network
 from workbench.errors import InputError, close_matches
@@ -109,12 +109,12 @@ def initialise(
     (True, array([0., 0.]))
     """
     shapes = parameter_shapes(model) if isinstance(model, Network) else model
-    if scheme.endswith(tuple(FORMATS)):
+    if scheme.endswith(tuple(READERS)):
         of = str(model) if isinstance(model, Network) else "these equations"
         return load_parameters(scheme, shapes, dtype, of=of, turned=turned)
     if scheme != AUTO and scheme not in SCHEMES:
         hint = close_matches(scheme, [AUTO, *SCHEMES])
-        raise InputError(f"unknown initialiser {scheme!r}, and no {' or '.join(FORMATS)}: {hint}")
+        raise InputError(f"unknown initialiser {scheme!r}, and no {' or '.join(READERS)}: {hint}")
     parameters = Parameters(shapes, dtype, turned)
     rectifying = _rectifying(model) if isinstance(model, Network) else set()
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,)))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from workbench.core.data.sources import SampleSource
-from workbench.core.inference import CHUNK
+from workbench.core.inference import LARGEST_BATCH
 from workbench.core.parameters import MOST_MEMORY, readable_bytes
 from workbench.core.program.source import program_bytes
 from workbench.core.rounds import Rounds
@@ -113,7 +113,7 @@ def training_memory(
         steps += _buffers(learner, rounds.sizes)
     validated = 0
     if validation is not None:
-        sizes = {min(validation.count, CHUNK), validation.count % CHUNK} - {0}
+        sizes = {min(validation.count, LARGEST_BATCH), validation.count % LARGEST_BATCH} - {0}
         best = vector.nbytes
         validated = validation.held_bytes(validation.count) + _buffers(learner, sizes) + best
     return Memory(

@@ -29,18 +29,11 @@ from workbench.calculus.algebra import (
     subtract,
 )
 from workbench.calculus.dimensions import ONE
-from workbench.calculus.expressions import (
-    Expression,
-    make,
-    number,
-    ones,
-    transform,
-    walk,
-)
+from workbench.calculus.expressions import Expression, make, number, ones, walk
 from workbench.calculus.functions import ABS, COSH, EXP, LOG, SINH, TANH, Function
 from workbench.calculus.matrices import matmul
 from workbench.calculus.pullbacks import gradients
-from workbench.calculus.rewriting import rebuild, substitute
+from workbench.calculus.rewriting import rewrite, substitute
 from workbench.calculus.simplify import expand
 from workbench.calculus.tidy import tidy
 from workbench.core.overflow import is_positive, is_safe, reaches_exponential
@@ -184,44 +177,47 @@ def _stable(right: Expression, found: _Definitions) -> Expression:
 def _functions_written_out(expression: Expression) -> Expression:
     """Put in the formula of every function made of exponentials."""
 
-    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
-        node = node if arguments == node.arguments else rebuild(node, arguments)
-        function = node.data
-        if not isinstance(function, Function) or function.formula is None or function.order:
+    def rule(node: Expression) -> Expression:
+        function = _function_by_formula(node)
+        if function is None or not reaches_exponential(node, ()):
             return node
-        return function.at(node.arguments[0]) if reaches_exponential(node, ()) else node
+        return function.at(node.arguments[0])
 
-    return transform(expression, rule)
+    return rewrite(expression, rule)
 
 
 def _applications_written_out(expression: Expression) -> Expression:
     """Put in the formula of a function where the formula itself can overflow."""
 
-    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
-        node = node if arguments == node.arguments else rebuild(node, arguments)
-        function = node.data
-        if not isinstance(function, Function) or function.formula is None or function.order:
-            return node
-        if function.implementation is not None:
+    def rule(node: Expression) -> Expression:
+        function = _function_by_formula(node)
+        if function is None or function.implementation is not None:
             return node
         formula = function.at(node.arguments[0])
         return formula if _without_overflow(formula) is not formula else node
 
-    return transform(expression, rule)
+    return rewrite(expression, rule)
+
+
+def _function_by_formula(node: Expression) -> Function | None:
+    """The function that a node applies, if a formula says what it is."""
+    function = node.data
+    if not isinstance(function, Function) or function.formula is None or function.order:
+        return None
+    return function
 
 
 def _without_overflow(expression: Expression) -> Expression:
     """Rewrite log(1 + eᵘ), log Σ eᵘ and eᵘ / Σ eᵘ wherever they occur."""
 
-    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
-        node = node if arguments == node.arguments else rebuild(node, arguments)
+    def rule(node: Expression) -> Expression:
         if node.operation == "apply" and node.data == LOG:
             return _stable_logarithm(node)
         if node.operation == "multiply":
             return _stable_ratio(_stable_quotient(node))
         return node
 
-    return transform(expression, rule)
+    return rewrite(expression, rule)
 
 
 def _stable_logarithm(node: Expression) -> Expression:
@@ -312,8 +308,7 @@ def _shift(exponent: Expression) -> tuple[Expression, Expression]:
 def _logarithms_written_out(right: Expression, found: _Definitions) -> Expression:
     """Replace log of an activation's value by the logarithm of its formula, multiplied out."""
 
-    def rule(node: Expression, arguments: tuple[Expression, ...]) -> Expression:
-        node = node if arguments == node.arguments else rebuild(node, arguments)
+    def rule(node: Expression) -> Expression:
         if node.operation != "apply" or node.data != LOG:
             return node
         inner = _functions_written_out(found.opened(node.arguments[0]))
@@ -322,7 +317,7 @@ def _logarithms_written_out(right: Expression, found: _Definitions) -> Expressio
         is_better = computed is not LOG(inner) and is_safe(computed, (), found.exponential)
         return written_out if is_better else node
 
-    return transform(right, rule)
+    return rewrite(right, rule)
 
 
 def _logarithm(expression: Expression) -> Expression:

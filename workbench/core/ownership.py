@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from types import TracebackType
 
 from workbench.core.atomic import sync_folder, write_all
 from workbench.errors import InputError
@@ -77,12 +76,7 @@ class Ownership:
         """Do nothing: the directory is owned already."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Give up the directory."""
         self.give_up()
 

@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from workbench.core.atomic import reading
+from workbench.core.checkpoint import PREFIX
 from workbench.core.data.arrays import ARCHIVE_ERRORS, read_header
 from workbench.core.parameters import Parameters, first_difference
+from workbench.core.safetensors_file import opened
 from workbench.errors import InputError
 
 Array = NDArray[Any]
 
-PREFIX = "parameters/"
-"""What the names of parameters begin with in a checkpoint, which holds other arrays too."""
-
-FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16"}
-"""The types of numbers that are read, by their names in the safetensors format."""
+FLOATS = ("float64", "float32", "float16")
+"""The types of numbers that are read."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Member:
     """An array in a file, not yet read."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: np.dtype[Any]
     read: Callable[[], Array]
 
 
@@ -75,30 +75,25 @@ def load_parameters(
     workbench.errors.InputError: ... of 3-1: layer 1 differs: W1 has (1, 2), expected (1, 3); ...
     """
     path = Path(path)
-    if path.suffix not in FORMATS:
+    if path.suffix not in READERS:
         raise InputError(
-            f"{path}: expected a file of parameters that ends in {' or '.join(FORMATS)}"
+            f"{path}: expected a file of parameters that ends in {' or '.join(READERS)}"
         )
     if not path.is_file():
         raise InputError(f"no such file: {str(path)!r}; expected a file of parameters")
     parameters = Parameters(shapes, dtype, turned)
-    try:
-        with FORMATS[path.suffix](path) as members:
-            _require_same(members, parameters, path, of)
-            for name, view in parameters.items():
-                view[...] = array = members[name].read()
-                if not np.isfinite(array).all():
-                    raise InputError(f"{path}: {name} holds more than finite numbers")
-    except ARCHIVE_ERRORS as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
-        problem = f"cannot be read: {reason}" if reason else f"is no intact {path.suffix} file"
-        raise InputError(f"{path} {problem}; write it again") from None
+    with READERS[path.suffix](path) as members:
+        _require_same(members, parameters, path, of)
+        for name, view in parameters.items():
+            view[...] = array = members[name].read()
+            if not np.isfinite(array).all():
+                raise InputError(f"{path}: {name} holds more than finite numbers")
     return parameters
 
 
 def _require_same(members: Members, parameters: Parameters, path: Path, of: str) -> None:
     """Refuse a file of other parameters, by the first that differs."""
-    if difference := first_difference(members, parameters, tuple(FLOATS.values())):
+    if difference := first_difference(members, parameters, FLOATS):
         raise InputError(
             f"{path} does not hold the parameters of {of}: {difference[1]}; use a file that was "
             "made for it"
@@ -107,14 +102,17 @@ def _require_same(members: Members, parameters: Parameters, path: Path, of: str)
 
 @contextmanager
 def _npz(path: Path) -> Iterator[Members]:
-    with zipfile.ZipFile(path) as archive:
-        members = {}
-        for entry in archive.infolist():
-            with archive.open(entry) as stream:
-                shape, _, dtype = read_header(stream, f"{path}: {entry.filename}")
-            read = partial(_read_entry, archive, entry)
-            members[entry.filename.removesuffix(".npy")] = _Member(shape, dtype.name, read)
-        yield members
+    try:
+        with reading(path), zipfile.ZipFile(path) as archive:
+            members = {}
+            for entry in archive.infolist():
+                with archive.open(entry) as stream:
+                    shape, _, dtype = read_header(stream, f"{path}: {entry.filename}")
+                read = partial(_read_entry, archive, entry)
+                members[entry.filename.removesuffix(".npy")] = _Member(shape, dtype, read)
+            yield members
+    except ARCHIVE_ERRORS:
+        raise InputError(f"{path} is broken: not a readable .npz archive; write it again") from None
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
@@ -128,23 +126,16 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
 
 @contextmanager
 def _safetensors(path: Path) -> Iterator[Members]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names, members = file.keys(), {}
-            for name in names:
-                part = file.get_slice(name)
-                dtype = FLOATS.get(part.get_dtype(), part.get_dtype())
-                read = partial(file.get_tensor, name)
-                members[name] = _Member(tuple(part.get_shape()), dtype, read)
-            chosen = {n.removeprefix(PREFIX): m for n, m in members.items() if n.startswith(PREFIX)}
-            yield chosen or members
-    except SafetensorError:
-        raise ValueError("not in the safetensors format") from None
+    with opened(path, "write it again") as file:
+        members = {
+            name: _Member(entry.shape, entry.dtype, partial(file.read, name))
+            for name, entry in file.entries.items()
+        }
+        chosen = {n.removeprefix(PREFIX): m for n, m in members.items() if n.startswith(PREFIX)}
+        yield chosen or members
 
 
-FORMATS: Mapping[str, Callable[[Path], AbstractContextManager[Members]]] = {
+READERS: Mapping[str, Callable[[Path], AbstractContextManager[Members]]] = {
     ".npz": _npz,
     ".safetensors": _safetensors,
 }

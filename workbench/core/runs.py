@@ -27,13 +27,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from workbench.core.atomic import TEMPORARY, reading, replace_file, writing
+from workbench.core.atomic import TEMPORARY, replace_file, writing
 from workbench.core.checkpoint import (
+    PREFIX,
     Array,
     Checkpoint,
     read_checkpoint,
@@ -41,6 +41,7 @@ from workbench.core.checkpoint import (
     write_checkpoint,
 )
 from workbench.core.data.preparation import Preparation
+from workbench.core.experiment import read_experiment
 from workbench.core.metrics import Metrics
 from workbench.core.ownership import (
     LOCK,
@@ -52,6 +53,7 @@ from workbench.core.ownership import (
     replacing,
 )
 from workbench.core.parameters import Parameters
+from workbench.core.program.source import DTYPES
 from workbench.errors import InputError
 
 SETTINGS, METRICS = "settings.toml", "metrics.jsonl"
@@ -61,12 +63,6 @@ FILES = frozenset({SETTINGS, METRICS, LAST, BEST, LOCK})
 
 EXPORTED = re.compile(r"model\.(onnx|safetensors|npz|py|pt)")
 """What `workbench export` puts into a run's directory."""
-
-LONGEST_SETTINGS = 2**20
-"""The most bytes of a file of settings."""
-
-PREFIX = "parameters/"
-"""How the names of the parameters begin among a checkpoint's arrays."""
 
 EXPECTED = "expected a directory that workbench train --run made"
 
@@ -186,12 +182,7 @@ class RunWriter:
         """Do nothing: the run is there already."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Let go of the run."""
         self._metrics.close()
         self._owned.give_up()
@@ -353,21 +344,19 @@ def _read_settings(path: Path) -> dict[str, Any]:
     file = path / SETTINGS
     if not file.is_file():
         raise InputError(f"no run in {path}: there is no {SETTINGS} there; {EXPECTED}")
-    with reading(file), file.open("rb") as stream:
-        content = stream.read(LONGEST_SETTINGS + 1)
-    import tomllib
-
     try:
-        if len(content) > LONGEST_SETTINGS:
-            raise ValueError(f"longer than {LONGEST_SETTINGS:,} bytes")
-        settings = {"plugins": [], "dtype": "float64", **tomllib.loads(content.decode())}
+        settings = {"plugins": [], "dtype": "float64", **read_experiment(file)}
         for text in (settings["network"], settings["loss"], *settings["plugins"]):
             if not isinstance(text, str):
-                raise ValueError(f"{text!r:.40} is no text")
+                raise TypeError(f"{text!r:.40} is no text")
+        if settings["dtype"] not in DTYPES:
+            raise TypeError(f"{settings['dtype']!r:.40} is no type of numbers")
     except KeyError as error:
-        problem = f"there is no {error.args[0]}"
-    except (TypeError, ValueError, RecursionError) as error:
-        problem = str(error).splitlines()[0]
+        problem = f"{file} is broken: there is no {error.args[0]}"
+    except TypeError as error:
+        problem = f"{file} is broken: {error}"
+    except InputError as error:
+        problem = str(error)
     else:
         return settings
-    raise InputError(f"{file} is broken: {problem}; take an intact copy of the run")
+    raise InputError(f"{problem}; take an intact copy of the run")

@@ -15,7 +15,8 @@ import numpy as np
 
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Expression
-from workbench.core.evaluate import OPERATIONS, Array, Evaluation
+from workbench.core.array_operations import OPERATIONS
+from workbench.core.evaluate import Array, Evaluation
 from workbench.errors import InputError
 
 COMPARISONS = {

@@ -43,7 +43,7 @@ class WriteSource(Protocol):
         """The source, with the parameters in it or with a line that reads them."""
 
 
-class Source(NamedTuple):
+class SourceFormat(NamedTuple):
     """A format that is a Python file, and the file of parameters that may stand beside it."""
 
     write: WriteSource
@@ -51,14 +51,14 @@ class Source(NamedTuple):
     arrays: Callable[[Trained], bytes]
 
 
-FILES = {"onnx": onnx_bytes, "safetensors": safetensors_bytes, "npz": npz_bytes}
+BINARY_FORMATS = {"onnx": onnx_bytes, "safetensors": safetensors_bytes, "npz": npz_bytes}
 
-SOURCES = {
-    "torch": Source(torch_source, ".pt", torch_state),
-    "numpy-source": Source(numpy_source, ".npz", npz_bytes),
+SOURCE_FORMATS = {
+    "torch": SourceFormat(torch_source, ".pt", torch_state),
+    "numpy-source": SourceFormat(numpy_source, ".npz", npz_bytes),
 }
 
-FORMATS = (*FILES, *SOURCES)
+FORMATS = (*BINARY_FORMATS, *SOURCE_FORMATS)
 
 
 def exported(trained: Trained, name: str) -> str | bytes:
@@ -76,9 +76,9 @@ def exported(trained: Trained, name: str) -> str | bytes:
     True
     """
     _require_format(name)
-    if name in SOURCES:
-        return SOURCES[name].write(trained, embedded=True)
-    return FILES[name](trained)
+    if name in SOURCE_FORMATS:
+        return SOURCE_FORMATS[name].write(trained, embedded=True)
+    return BINARY_FORMATS[name](trained)
 
 
 def export(trained: Trained, name: str, path: Path) -> tuple[Path, ...]:
@@ -94,10 +94,10 @@ def export(trained: Trained, name: str, path: Path) -> tuple[Path, ...]:
         If a file cannot be written.
     """
     _require_format(name)
-    if name not in SOURCES or trained.parameters.vector.size <= MOST_EMBEDDED:
+    if name not in SOURCE_FORMATS or trained.parameters.vector.size <= MOST_EMBEDDED:
         replace_file(path, exported(trained, name))
         return (path,)
-    source = SOURCES[name]
+    source = SOURCE_FORMATS[name]
     beside = path.with_suffix(source.ending)
     if beside == path:
         raise InputError(
@@ -116,7 +116,7 @@ def ending(name: str) -> str:
     ('.npz', '.py')
     """
     _require_format(name)
-    return ".py" if name in SOURCES else f".{name}"
+    return ".py" if name in SOURCE_FORMATS else f".{name}"
 
 
 def _require_format(name: str) -> None:

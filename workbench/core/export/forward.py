@@ -61,7 +61,7 @@ class Trained:
         found: dict[str, Array] = {}
         if self.preparation.fill is not None:
             found[self._names["fill"]] = self.preparation.fill
-        if self._standardises:
+        if self.preparation.standardises:
             found[self._names["mean"]] = self.preparation.mean
             found[self._names["scale"]] = self.preparation.scale
         return {**found, **self.parameters}
@@ -71,10 +71,6 @@ class Trained:
         """The names of what the equations do not have, which they may not use otherwise."""
         free = FreeNames(symbol.symbol.name for symbol in self.model.system.symbols)
         return {name: free(name) for name in ("X", "F", "R", "P", "fill", "mean", "scale")}
-
-    @property
-    def _standardises(self) -> bool:
-        return bool(self.preparation.mean.any() or (self.preparation.scale != 1).any())
 
     @cached_property
     def description(self) -> Mapping[str, str | list[str]]:
@@ -121,12 +117,12 @@ class Trained:
         equations = []
         if self.preparation.fill is not None:
             left = prepared
-            if self._standardises:
+            if self.preparation.standardises:
                 left = symbol(self._names["F"], Kind.INTERMEDIATE, raw.shape)
             filled = where(greater_equal(raw, raw), raw, self._repeated("fill", raw))
             equations.append(Equation(left, filled))
             value = left
-        if self._standardises:
+        if self.preparation.standardises:
             shifted = subtract(value, self._repeated("mean", raw))
             equations.append(Equation(prepared, divide(shifted, self._repeated("scale", raw))))
         return computed(equations, len(equations))

@@ -6,11 +6,11 @@ import numpy as np
 
 from workbench.core.emit.code import ATOM, Code, call
 from workbench.core.emit.languages import Arrays, Scalars, Sizes
-from workbench.core.emit.lowered import calls, docstring
+from workbench.core.emit.lowered import calls
 from workbench.core.export.forward import Trained
 from workbench.core.export.source import (
     ForwardCode,
-    names_of_columns,
+    module_head,
     number_lines,
     predict_docstring,
 )
@@ -64,21 +64,10 @@ def numpy_source(trained: Trained, *, embedded: bool) -> str:
     precision; inputs are prepared in double precision.
     """
     code = ForwardCode(trained, _NumPyAlone(), TAKEN)
-    standard = ["import math"] if code.language.helpers or calls(code.lines, "math.") else []
-    standard += [] if embedded else ["from pathlib import Path"]
+    uses_math = bool(code.language.helpers) or calls(code.lines, "math.")
+    imports = ["import numpy as np"]
     lines = [
-        *docstring(
-            f"{trained.title} as training left it, in NumPy alone.",
-            [["A batch has a sample a row; in the formulas a sample is a column."]],
-            0,
-        ),
-        "",
-        *([*standard, ""] if standard else []),
-        "import numpy as np",
-        "",
-        *names_of_columns(trained),
-        "",
-        "",
+        *module_head(trained, "NumPy", imports, uses_math=uses_math, embedded=embedded),
         *code.helpers(HELPERS),
         QUIET,
         *_predict(trained, code),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,36 @@ class ForwardCode(Lowered):
         return {s.symbol.name: v for s, v in self.arguments.items() if v != self.given}
 
 
+def module_head(
+    trained: Trained, package: str, imports: Sequence[str], *, uses_math: bool, embedded: bool
+) -> list[str]:
+    """The lines with which a source begins: what it is, its imports, and the names of columns.
+
+    Parameters
+    ----------
+    package : what it computes in.
+    embedded : whether it holds the parameters itself.
+    """
+    standard = [
+        *(["import math"] if uses_math else []),
+        *([] if embedded else ["from pathlib import Path"]),
+    ]
+    return [
+        *docstring(
+            f"{trained.title} as training left it, in {package} alone.",
+            [["A batch has a sample a row; in the formulas a sample is a column."]],
+            0,
+        ),
+        "",
+        *([*standard, ""] if standard else []),
+        *imports,
+        "",
+        *_names_of_columns(trained),
+        "",
+        "",
+    ]
+
+
 def predict_docstring(trained: Trained, indent: int) -> list[str]:
     """What the function of a source gives for what."""
     first, last = trained.model.input_width, trained.model.outputs
@@ -74,7 +104,7 @@ def predict_docstring(trained: Trained, indent: int) -> list[str]:
     return docstring(what, [[gaps]] if trained.preparation.fill is not None else [], indent)
 
 
-def names_of_columns(trained: Trained) -> list[str]:
+def _names_of_columns(trained: Trained) -> list[str]:
     """Lines that define the names of inputs, targets and classes."""
     lines = []
     for name, value in trained.description.items():

@@ -19,7 +19,7 @@ from workbench.core.emit.lowered import calls, docstring
 from workbench.core.export.forward import Trained
 from workbench.core.export.source import (
     ForwardCode,
-    names_of_columns,
+    module_head,
     number_lines,
     predict_docstring,
 )
@@ -34,22 +34,10 @@ def torch_source(trained: Trained, *, embedded: bool) -> str:
     Inputs are prepared in double precision; what follows is in the run's.
     """
     code = ForwardCode(trained, Torch(), TAKEN)
-    standard = ["import math"] if calls(code.lines, "math.") else []
-    standard += [] if embedded else ["from pathlib import Path"]
+    uses_math = calls(code.lines, "math.")
+    imports = ["import torch", "from torch import nn"]
     lines = [
-        *docstring(
-            f"{trained.title} as training left it, in PyTorch alone.",
-            [["A batch has a sample a row; in the formulas a sample is a column."]],
-            0,
-        ),
-        "",
-        *([*standard, ""] if standard else []),
-        "import torch",
-        "from torch import nn",
-        "",
-        *names_of_columns(trained),
-        "",
-        "",
+        *module_head(trained, "PyTorch", imports, uses_math=uses_math, embedded=embedded),
         *_network(trained, code),
         "",
         "",

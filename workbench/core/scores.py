@@ -33,6 +33,7 @@ from workbench.core.samples import chosen_classes, require_fit, sample_source
 Array = NDArray[Any]
 
 SAMPLES_AT_ONCE = 2**14
+"""The most samples that are read at a time."""
 
 
 @dataclass(frozen=True, eq=False)
