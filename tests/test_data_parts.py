@@ -239,6 +239,24 @@ def test_missing_inputs_are_prepared_as_scikit_learn_does(tmp_path: Path) -> Non
     assert Preparation.fit(data).apply(data.inputs) == pytest.approx(expected, rel=1e-14)
 
 
+def test_means_that_training_kept_fill_where_it_did_not_have_to(tmp_path: Path) -> None:
+    """As if the rows of training had been read with missing="mean", of which none is missing."""
+    path = write(tmp_path, "a,b,y\n1,10,0\n3,30,0\n")
+    kept = Preparation.fit(load(path)).filling("mean")
+    filled = Preparation.fit(load(path, missing="mean"))
+    new = np.array([[np.nan, 15.0], [2.0, np.nan]])
+    assert kept.apply(new).tolist() == filled.apply(new).tolist()
+    assert filled.filling(None) is filled
+    gap = write(tmp_path, "a,b\n?,1\n", "new.csv")
+    with pytest.raises(InputError, match=r"'\?'; fill it in, or use .* --missing mean$"):
+        filled.filling("refuse").read(gap)
+    raw = Preparation.fit(load(path), standardise=False)
+    with pytest.raises(InputError, match=r"'\?'; fill it in$"):
+        raw.read(gap)
+    with pytest.raises(InputError, match="--missing mean, but training neither filled"):
+        raw.filling("mean")
+
+
 def test_missing_inputs_that_nothing_fills(tmp_path: Path) -> None:
     data = load(write(tmp_path, GAPS), missing="drop")
     assert (len(data), data.dropped) == (2, 2)

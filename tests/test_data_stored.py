@@ -169,6 +169,8 @@ def test_weights_agree_with_scikit_learn(tmp_path: Path) -> None:
     data, _ = both(tmp_path, table(40, 7), categorical=True)
     expected = utils.compute_class_weight("balanced", classes=np.arange(4), y=data.outcomes)
     assert class_weights(data, "balanced").tolist() == pytest.approx(expected.tolist())
+    some = utils.compute_class_weight({1: 3.0}, classes=np.arange(4), y=data.outcomes)
+    assert class_weights(data, {"1": 3.0}).tolist() == some.tolist() == [1, 3, 1, 1]
 
 
 def test_targets_too_large_for_the_type_are_refused_at_once(tmp_path: Path) -> None:

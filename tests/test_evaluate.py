@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from workbench import __main__ as program
 from workbench import api
-from workbench.core import evaluation
+from workbench.core import scores
 from workbench.core.data import Dataset, Preparation
-from workbench.core.evaluation import ClassScores, NumberScores, score
 from workbench.core.inference import ForwardPass
 from workbench.core.parameters import Parameters, parameter_shapes
+from workbench.core.scores import ClassScores, NumberScores, score
 from workbench.errors import InputError
 
 Array = NDArray[Any]
@@ -89,7 +89,7 @@ def test_scores_of_numbers_are_those_of_scikit_learn(
     inputs = rng.normal(size=(samples, 2))
     targets = rng.normal(size=(samples, count)) + 10.0 ** rng.integers(0, 6)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "SAMPLES_AT_ONCE", at_once)
+        patch.setattr(scores, "SAMPLES_AT_ONCE", at_once)
         found = some.evaluate(dataset_like(some, inputs, targets))
     outputs = some.predict(inputs)
     for name, ours in (
@@ -152,6 +152,33 @@ def test_missing_inputs_are_filled_where_training_did(tmp_path: Path) -> None:
     filled = api.Model(filling, some.forward_pass).evaluate(file)
     truth = some.evaluate(dataset_like(some, np.array([[1.0, 8.0]]), np.array([[3.0]])))
     assert filled.to_json() == truth.to_json()
+
+
+def test_missing_values_are_treated_as_asked(tmp_path: Path) -> None:
+    some = model("2-1:identity", ("y",), None)
+    file, whole = tmp_path / "gaps.csv", tmp_path / "whole.csv"
+    file.write_text("x0,x1,y\n1,?,3\n2,1,?\n3,1,2\n")
+    whole.write_text("x0,x1,y\n3,1,2\n")
+    assert some.evaluate(file, missing="drop").to_json() == some.evaluate(whole).to_json()
+    with pytest.raises(InputError, match=r"2:2: .*'\?'; fill it in, or leave .* --missing drop$"):
+        some.evaluate(file)
+    file.write_text("x0,x1,y\n?,?,3\n")
+    with pytest.raises(InputError, match=r"in every row; expected a row that is whole$"):
+        some.evaluate(file, missing="drop")
+    old, names = some.preparation, (("x0", "x1"), ("y",), None, True)
+    standardised = Preparation(old.mean + np.array([7, 8]), old.scale, *names)
+    filled = api.Model(standardised, some.forward_pass)
+    with pytest.raises(InputError, match=r"fill it in, or use .* or leave out such rows"):
+        filled.evaluate(file)
+    file.write_text("x0,x1,y\n1,?,3\n")
+    whole.write_text("x0,x1,y\n1,8,3\n")
+    assert filled.evaluate(file, missing="mean").to_json() == filled.evaluate(whole).to_json()
+    assert filled.predict(file, missing="mean") == filled.predict(whole)
+    with pytest.raises(InputError, match="drop would leave samples without a prediction; expect"):
+        filled.predict(file, missing="drop")
+    file.write_text("x0,x1,y\n1,2,three\n")
+    with pytest.raises(InputError, match="'three' is not a number; it was a column of numbers in"):
+        some.evaluate(file)
 
 
 # the command

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def test_options_have_the_last_word(experiment: Path, capsys: Capture) -> None:
         ("[schedule]\nkind = 'cosin'", "unknown schedule 'cosin'; did you mean cosine"),
         ("[schedule]\nevery = 2", "constant has no option every, which is one of step"),
         ("network = '2-1'", "experiment.toml: there is no 'data'"),
+        ("lr = 3", "experiment.toml: unknown setting 'lr'; did you mean learning_rate?"),
+        (f"learning_rate = 1{'0' * 400}", "learning_rate is a whole number beyond 2^63; expected"),
+        (f"epochs = 0x{'f' * 5000}", "epochs is a whole number beyond 2^63; expected a smaller"),
+        (f"schedule.every = 0x{'f' * 5000}", "schedule.every is a whole number beyond 2^63;"),
+        ("values.c = nan", "values.c = nan; expected a finite number"),
+        ("plugins = 3", "plugins = 3; expected a text or a list of texts"),
+        ("[schedule]\nwarmup_start = 0.5", "warmup_start 0.5 is given without a warm-up"),
     ],
 )
 def test_a_bad_experiment_is_one_line(
@@ -85,6 +93,14 @@ def test_a_bad_experiment_is_one_line(
     assert workbench("train", "experiment.toml") == 2
     (complaint,) = capsys.readouterr().err.splitlines()
     assert message.replace("'; did", "': did") in complaint.replace("'; did", "': did")
+
+
+def test_one_text_stands_for_a_list_of_it(experiment: Path) -> None:
+    values = tomllib.loads(EXPERIMENT) | {"plugins": "p.py", "inputs": {"x": "x0"}}
+    values["data"] |= {"target": "y", "ignore": "x1"}
+    found = Experiment.from_values(values, "experiment.toml")
+    assert (found.data.target, found.data.ignore) == (("y",), ("x1",))
+    assert (found.plugins, found.inputs) == (("p.py",), {"x": ("x0",)})
 
 
 def test_parts_come_from_files_of_their_own(experiment: Path, capsys: Capture) -> None:
@@ -226,6 +242,31 @@ def test_a_checkpoint_says_what_its_last_bits_rest_on(
     assert limited["BLAS threads"] == 1
     assert found["BLAS threads"] == threads or threads is None
     assert found.get("numba") == (version("numba") if backend == "numba" else None)
+
+
+def test_the_plan_of_going_on_leaves_the_run_as_it_is(experiment: Path, capsys: Capture) -> None:
+    assert workbench("train", "experiment.toml", "--run", "run") == 0
+    before = contents(experiment)
+    capsys.readouterr()
+    assert workbench("train", "--resume", "run", "--epochs", "9", "--plan") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["epochs"] == 9
+    assert "the rates are those of a training of 9 epochs" in told.err
+    assert workbench("train", "--resume", "run", "--epochs", "5", "--plan") == 2
+    assert "run is in epoch 6 already" in capsys.readouterr().err
+    assert contents(experiment) == before
+
+
+@pytest.mark.parametrize("file", ["settings.toml", LAST])
+def test_files_of_a_run_stand_for_it(file: str, experiment: Path, capsys: Capture) -> None:
+    line = "train", "experiment.toml", "--schedule", "constant"
+    assert workbench(*line, "--epochs", "7", "--run", "whole") == 0
+    assert workbench(*line, "--run", "run") == 0
+    assert workbench("train", "--resume", f"run/{file}", "--epochs", "7") == 0
+    assert contents(experiment / "run") == contents(experiment / "whole")
+    capsys.readouterr()
+    assert workbench("train", "--resume", "run/metrics.jsonl") == 2
+    assert "is a file; a run goes on from its last" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_with_more_epochs_and_nothing_else(experiment: Path, capsys: Capture) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from typer import Exit
-from typer._click.exceptions import NoArgsIsHelpError, UsageError
+from typer._click.exceptions import NoArgsIsHelpError, NoSuchOption, UsageError
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, nearest
 
 USAGE = 2
 UNEXPECTED = 70
@@ -97,7 +97,14 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 def _usage_message(error: UsageError) -> str:
     command = error.ctx.command_path if error.ctx else "workbench"
-    return f"{error.format_message().rstrip('.')}; see {command} --help"
+    message = error.format_message().rstrip(".")
+    if isinstance(error, NoSuchOption) and error.ctx:
+        parameters = error.ctx.command.params
+        options = [name.lstrip("-") for p in parameters for name in (*p.opts, *p.secondary_opts)]
+        near = nearest(error.option_name.lstrip("-"), options)
+        hint = f" (did you mean --{' or --'.join(near)}?)" if near else ""
+        message = f"{error.message}{hint}"
+    return f"{message}; see {command} --help"
 
 
 def _tell_unexpected(error: Exception) -> int:

@@ -6,6 +6,7 @@ the last of these for a misspelt name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -61,5 +62,24 @@ def close_matches(given: str, known: Iterable[str]) -> str:
     names = sorted(known)
     more = f", … ({len(names)} in all)" if len(names) > MOST_LISTED else ""
     listing = "known: " + ", ".join(names[:MOST_LISTED]) + more
-    matches = get_close_matches(given, names, n=3, cutoff=0.5)
+    matches = nearest(given, names)
     return f"did you mean {' or '.join(matches)}? ({listing})" if matches else listing
+
+
+def nearest(given: str, known: Iterable[str]) -> list[str]:
+    """The known names, at most three, that one may stand for: shortened, or else misspelt.
+
+    >>> options = ["learning-rate", "batch-size", "optimizer"]
+    >>> nearest("lr", options), nearest("size", options), nearest("optimiser", options)
+    (['learning-rate'], ['batch-size'], ['optimizer'])
+    """
+    names = sorted(known, key=lambda name: (not name.startswith(given), name))
+    shortened = [name for name in names if len(given) > 1 and _shortens(given, name)]
+    return shortened[:3] or get_close_matches(given, names, n=3, cutoff=0.5)
+
+
+def _shortens(given: str, name: str) -> bool:
+    """Whether a text is the beginning of a name, or of a word in it, or its initials."""
+    words = re.split("[-_ ]", name)
+    initials = "".join(word[:1] for word in words)
+    return given == initials or any(part.startswith(given) for part in (name, *words))

@@ -21,7 +21,7 @@ from workbench.cli.options import (
 from workbench.cli.output import write_output
 
 if TYPE_CHECKING:
-    from workbench.core.evaluation import ClassScores, NumberScores
+    from workbench.core.scores import ClassScores, NumberScores
 
 MOST_CLASSES_SHOWN = 24
 """The confusion matrix of more classes is left to JSON."""
@@ -42,6 +42,14 @@ def evaluate(
     ] = ScoreFormat.TEXT,
     output: OutputOption = None,
     header: HeaderOption = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY",
+            help="Missing values: refuse, mean (of the training part) or drop the row; if not "
+            "given, mean where training did, else refuse.",
+        ),
+    ] = None,
     decimal: DecimalOption = None,
     plugin: PluginOption = None,
 ) -> None:
@@ -49,11 +57,11 @@ def evaluate(
 
     For classes: loss, accuracy, and which are taken for which; for numbers: loss, errors and R².
     """
-    from workbench.api import load
-    from workbench.core.evaluation import ClassScores
+    from workbench.cli.models import load_model
+    from workbench.core.scores import ClassScores
 
-    model = load(run, plugins=plugin or ())
-    scores = model.evaluate(data, header=header, decimal=decimal)
+    model = load_model(run, plugin)
+    scores = model.evaluate(data, header=header, missing=missing, decimal=decimal)
     if score_format is ScoreFormat.JSON:
         written = json.dumps(scores.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
     elif isinstance(scores, ClassScores):
@@ -83,6 +91,8 @@ def _text_of_classes(scores: ClassScores) -> str:
 
 def _text_of_numbers(scores: NumberScores) -> str:
     summary = [("samples", str(scores.samples)), ("loss", _number(scores.loss))]
+    if not scores.outputs:
+        return _table(summary)
     columns = (scores.r_squared, scores.mean_absolute_error, scores.mean_squared_error)
     rows = zip(scores.outputs, *(column.tolist() for column in columns), strict=True)
     table = [

@@ -41,14 +41,22 @@ def predict(
     ] = TableFormat.CSV,
     output: OutputOption = None,
     header: HeaderOption = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY",
+            help="Missing inputs: refuse, or mean (of the training part); as in training if not "
+            "given. No row is dropped: each gets its prediction.",
+        ),
+    ] = None,
     decimal: DecimalOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Apply a trained network to new data."""
-    from workbench.api import load
+    from workbench.cli.models import load_model
 
-    model = load(run, plugins=plugin or ())
-    outputs = model.predict(data, header=header, decimal=decimal)
+    model = load_model(run, plugin)
+    outputs = model.predict(data, header=header, missing=missing, decimal=decimal)
     classes = model.preparation.classes if model.forward_pass.model.meets_targets else None
     names, rows = _table(outputs, classes, model.output_names)
     written = _as_csv(names, rows) if table_format is TableFormat.CSV else _as_jsonl(names, rows)

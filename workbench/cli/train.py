@@ -9,22 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.assignments import OF_EQUATIONS, assigned, class_weights, numbers
+from workbench.cli.experiments import experiment_of
 from workbench.cli.options import PluginOption
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
     from workbench.api.experiments import Opened
-    from workbench.core.experiment import Experiment
     from workbench.core.runs import RunWriter
 
 Option = typer.Option
-
-DATA_OPTIONS = {"target", "header", "missing", "decimal", "cache"}
-DATA_FILES = {"data": "train", "validation_data": "validation", "test_data": "test"}
-"""The options that name files, and what an experiment calls these."""
-
-SCHEDULE_OPTIONS = {"per", "every", "factor", "least_rate", "warmup_epochs", "warmup_steps"}
 
 NOT_OF_EXPERIMENTS = {"run", "resume", "force", "checkpoint_every", "plan", "tensorboard"}
 
@@ -55,6 +48,15 @@ def train(
             metavar="COLUMN",
             help="Column to predict, by name (by number from 1 without a header); repeatable; the "
             "last if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        Option(
+            metavar="COLUMN",
+            help="Column that is no input either and may hold anything, given like a target; "
+            "repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -122,7 +124,11 @@ def train(
         ),
     ] = None,
     class_weights: Annotated[
-        str | None, Option(metavar="WEIGHTS", help="How much classes count: balanced, or a=1,b=2.")
+        str | None,
+        Option(
+            metavar="WEIGHTS",
+            help="How much classes count: balanced, or a=2,b=0.5; those not named count 1.",
+        ),
     ] = None,
     activation: Annotated[
         str | None,
@@ -164,6 +170,9 @@ def train(
     least_rate: Annotated[float | None, Option(help="Of the schedule cosine: its end; 0.")] = None,
     warmup_epochs: Annotated[int | None, Option(help="Epochs of growing rate at first.")] = None,
     warmup_steps: Annotated[int | None, Option(help="Steps of growing rate at first.")] = None,
+    warmup_start: Annotated[
+        float | None, Option(help="Share of the rate that it grows from at first; 0.1.")
+    ] = None,
     patience: Annotated[
         int | None, Option(help="End after so many epochs without a better validation loss.")
     ] = None,
@@ -241,7 +250,7 @@ def train(
         opened, writer = (
             _begun(given, run, force=force, plan=plan)
             if resume is None
-            else _resumed(resume, given)
+            else _resumed(_run_of(resume), given, plan=plan)
         )
         if writer is not None:
             stack.enter_context(writer)
@@ -272,7 +281,7 @@ def _begun(
     from workbench.api.experiments import open_experiment
     from workbench.core import runs
 
-    experiment = _experiment(given)
+    experiment = experiment_of(given)
     if run is not None:
         runs.require_place(run, force=force)
     opened = open_experiment(experiment, progress=_conversion_progress())
@@ -282,9 +291,23 @@ def _begun(
     return opened, runs.RunWriter.create(run, text, opened.state(), force=force)
 
 
-def _resumed(run: Path, given: dict[str, Any]) -> tuple[Opened, RunWriter]:
-    """A training as its last checkpoint left it."""
-    from workbench.api.experiments import resume_experiment
+def _run_of(given: Path) -> Path:
+    """The directory of a run, also where a file is given that it goes on from."""
+    from workbench.core.runs import LAST, SETTINGS
+
+    if not given.is_file():
+        return given
+    if given.name not in (LAST, SETTINGS):
+        raise InputError(
+            f"--resume {given} is a file; a run goes on from its {LAST}: give its directory, "
+            f"--resume {given.parent}"
+        )
+    return given.parent
+
+
+def _resumed(run: Path, given: dict[str, Any], *, plan: bool) -> tuple[Opened, RunWriter | None]:
+    """A training as its last checkpoint left it, and what keeps it."""
+    from workbench.api.experiments import preview_resumed, resume_experiment
 
     for name in given:
         if name not in ("epochs", "plugin"):
@@ -292,53 +315,8 @@ def _resumed(run: Path, given: dict[str, Any]) -> tuple[Opened, RunWriter]:
                 f"--{name.replace('_', '-')} cannot change in a run that goes on; begin a new one: "
                 f"workbench train {run}/settings.toml --{name.replace('_', '-')} ... --run ..."
             )
-    return resume_experiment(run, epochs=given.get("epochs"), plugins=given.get("plugin", []))
-
-
-def _experiment(given: dict[str, Any]) -> Experiment:
-    """What the arguments and options say, over what a file says."""
-    from workbench.core.experiment import Experiment, read_experiment
-
-    values: dict[str, Any] = {}
-    where = "the command line"
-    network = given.pop("network", None)
-    if network is not None and network.endswith(".toml"):
-        values, where = read_experiment(network), network
-    elif network is not None:
-        values["network"] = network
-    if not values:
-        raise InputError(
-            "there is nothing to train; expected a network and its data, an experiment's .toml "
-            "file, or --resume RUN; see workbench train --help"
-        )
-    for name, value in given.items():
-        if name in DATA_FILES:
-            _put(values, "data", DATA_FILES[name], value)
-        elif name in DATA_OPTIONS:
-            _put(values, "data", name, value)
-        elif name == "schedule":
-            _put(values, "schedule", "kind", value)
-        elif name in SCHEDULE_OPTIONS:
-            _put(values, "schedule", name, value)
-        elif name == "plugin":
-            values["plugins"] = [*values.get("plugins", ()), *map(str, value)]
-        elif name == "class_weights":
-            values[name] = class_weights(value)
-        elif name in ("rates", "rate_range"):
-            values[name] = numbers(f"--{name.replace('_', '-')}", value)
-        elif name in OF_EQUATIONS:
-            option, read = OF_EQUATIONS[name]
-            values[name] = {**values.get(name, {}), **assigned(option, value, read)}
-        else:
-            values[name] = value
-    return Experiment.from_values(values, where)
-
-
-def _put(values: dict[str, Any], table: str, name: str, value: Any) -> None:
-    """Set a value of a table; what is no table is left to be refused."""
-    held = values.get(table, {})
-    if isinstance(held, dict):
-        values[table] = {**held, name: value}
+    wanted = {"epochs": given.get("epochs"), "plugins": given.get("plugin", [])}
+    return (preview_resumed(run, **wanted), None) if plan else resume_experiment(run, **wanted)
 
 
 def _print_plan(opened: Opened) -> None:

@@ -6,7 +6,7 @@
 
     [data]
     train = "examples/data/digits.csv"
-    target = ["label"]
+    target = "label"
 
     [schedule]
     kind = "cosine"
@@ -26,6 +26,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -40,6 +41,9 @@ from workbench.errors import InputError, close_matches
 EQUATION_TABLES = ("sizes", "inputs", "values")
 """What is said of equations, besides themselves."""
 
+MOST_BITS = 63
+"""The most of a whole number in TOML, besides its sign."""
+
 LONGEST = 2**20
 """The most bytes of an experiment's file."""
 
@@ -51,7 +55,8 @@ class DataFiles:
     Attributes
     ----------
     train, validation, test : files; shares of the first are held out where there are none.
-    target : the columns to predict; the last if there are none.
+    target : the columns to predict; the last that is not ignored if there are none.
+    ignore : the columns that are no inputs either.
     header : whether the first row holds names; None finds out.
     missing : what is done about missing values: "refuse", "mean" or "drop".
     decimal : the mark before the fraction of a number.
@@ -62,6 +67,7 @@ class DataFiles:
     validation: str | None = None
     test: str | None = None
     target: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     header: bool | None = None
     missing: str = "refuse"
     decimal: str = "."
@@ -110,7 +116,7 @@ class Experiment:
         """Return all of it in the types of TOML; what is None is left out.
 
         >>> Experiment(network="2-1", data=DataFiles(train="d.csv")).to_values()["data"]
-        {'train': 'd.csv', 'target': [], 'missing': 'refuse', 'decimal': '.'}
+        {'train': 'd.csv', 'target': [], 'ignore': [], 'missing': 'refuse', 'decimal': '.'}
         """
         values = {
             name: getattr(self, name) for name in ("network", "activation", "loss", "plugins")
@@ -144,7 +150,7 @@ class Experiment:
         >>> Experiment.from_values(values, "a.toml")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        workbench.errors.InputError: a.toml: unknown setting 'epoch'; did you mean epochs ...
+        workbench.errors.InputError: a.toml: unknown setting 'epoch'; did you mean epochs? ...
         """
         own, of_data = get_type_hints(cls), get_type_hints(DataFiles)
         del own["data"], own["settings"]
@@ -193,6 +199,7 @@ def _checked(
     found = {}
     for name, value in values.items():
         if name in types:
+            _require_numbers(value, f"{where}: {name}")
             found[name] = _typed(value, types[name], f"{where}: {name}")
         elif name not in known:
             hint = close_matches(name, [*types, *known])
@@ -200,8 +207,25 @@ def _checked(
     return found
 
 
+def _require_numbers(value: Any, what: str) -> None:
+    """Refuse numbers, also within tables and lists, that no setting can be."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _require_numbers(item, f"{what}.{name}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _require_numbers(item, what)
+    elif isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise InputError(
+            f"{what} is a whole number beyond 2^{MOST_BITS}; expected a smaller one, or with an "
+            "exponent: 1e20"
+        )
+    elif isinstance(value, float) and not isfinite(value):
+        raise InputError(f"{what} = {value}; expected a finite number")
+
+
 def _typed(value: Any, hint: Any, what: str) -> Any:
-    """A value of the type of a field."""
+    """A value of the type of a field; one text stands for a list of it."""
     for kind in get_args(hint) if isinstance(hint, UnionType) else (hint,):
         origin = get_origin(kind) or kind
         if origin is float and type(value) is int:
@@ -210,6 +234,8 @@ def _typed(value: Any, hint: Any, what: str) -> Any:
             types = (float, int) if float in get_args(kind) else (str,)
             if all(type(item) in types for item in value):
                 return tuple(value)
+        elif origin is tuple and type(value) is str and str in get_args(kind):
+            return (value,)
         elif origin is Mapping and isinstance(value, dict):
             of = get_args(kind)[1]
             return {name: _typed(item, of, f"{what}.{name}") for name, item in value.items()}
@@ -231,7 +257,7 @@ _WORDS = {
     "float": "a number",
     "str": "text in quotes",
     "bool": "true or false",
-    "tuple[str, ...]": 'a list of texts, such as ["label"]',
+    "tuple[str, ...]": 'a text or a list of texts, such as ["label"]',
     "tuple[float, ...]": "a list of numbers, such as [0.1, 0.3]",
     "dict[str, typing.Any]": "a table",
 }
@@ -266,7 +292,7 @@ def settings_of(
     >>> settings_of({"epoch": 5}, lambda name: ELEMENTWISE)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    workbench.errors.InputError: train: unknown setting 'epoch'; did you mean epochs or ...
+    workbench.errors.InputError: train: unknown setting 'epoch'; did you mean epochs? ...
     """
     types = _setting_types()
     plain = {name: _without_arrays(value) for name, value in given.items()}

@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 
 UNITS = ("epoch", "step")
 
+WARMUP_START = 0.1
+
 OPTIONS: Mapping[str, Mapping[str, Option]] = {
     "constant": {},
     "step": {"every": Option(10, COUNT), "factor": Option(0.1, SHARE)},
@@ -53,7 +55,7 @@ class Schedule:
     every, factor : of the kind "step".
     least_rate : of the kind "cosine".
     warmup_epochs, warmup_steps : the length of the warm-up, in one of these.
-    warmup_start : the share of the rate that it begins with.
+    warmup_start : the share of the rate that it begins with; 0.1 if not given.
 
     >>> schedule = Schedule(kind="step", every=2, warmup_epochs=1)
     >>> schedule.rates(1.0, first=1, count=6, steps_per_epoch=1, total_steps=6).round(3)
@@ -67,7 +69,7 @@ class Schedule:
     least_rate: float | None = None
     warmup_epochs: int | None = None
     warmup_steps: int | None = None
-    warmup_start: float = 0.1
+    warmup_start: float | None = None
 
     def __post_init__(self) -> None:
         for what, name, known in (("schedule", self.kind, OPTIONS), ("unit", self.per, UNITS)):
@@ -80,12 +82,20 @@ class Schedule:
         self._require_warmup()
 
     def _require_warmup(self) -> None:
-        SHARE.require("warmup_start", self.warmup_start)
         given = [name for name in ("warmup_epochs", "warmup_steps") if getattr(self, name)]
         for name in given:
             COUNT.require(name, getattr(self, name))
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} are given; expected one: leave one out")
+        if self.warmup_start is not None:
+            SHARE.require("warmup_start", self.warmup_start)
+            if (self.warmup_epochs, self.warmup_steps) == (None, None):
+                raise InputError(
+                    f"warmup_start {self.warmup_start:g} is given without a warm-up; expected "
+                    "warmup_epochs or warmup_steps too"
+                )
+        elif given:
+            object.__setattr__(self, "warmup_start", WARMUP_START)
 
     @classmethod
     def from_values(cls, values: object) -> Schedule:
@@ -112,7 +122,7 @@ class Schedule:
         """
         values = {name: value for name, value in asdict(self).items() if value is not None}
         if not (self.warmup_epochs or self.warmup_steps):
-            del values["warmup_start"]
+            values.pop("warmup_start", None)
         return values
 
     @property
@@ -150,7 +160,9 @@ class Schedule:
         if not warmup:
             return behind
         unit = 1 if self.warmup_steps else steps_per_epoch
-        share = self.warmup_start + (1 - self.warmup_start) * (steps // unit) / (warmup // unit)
+        start = self.warmup_start
+        assert start is not None
+        share = start + (1 - start) * (steps // unit) / (warmup // unit)
         return np.where(steps < warmup, rate * share, behind)
 
     def _behind(self, rate: float | Array, position: Array, length: int) -> Array:

@@ -39,7 +39,7 @@ class Settings:
     validation, test : the shares of the samples that are held out.
     stratify : whether each class has its share of each part.
     standardise : whether inputs get mean 0 and deviation 1, as found on the training part.
-    class_weights : None, "balanced", or the weight of each class by name.
+    class_weights : None, "balanced", or the weights of classes by name; 1 for those not named.
     patience : training ends after so many epochs without a better validation loss; None: never.
     least_improvement : by which the validation loss must fall to be better.
     backend : what kind of program makes the steps; "auto" takes the fastest.

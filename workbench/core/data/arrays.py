@@ -33,6 +33,7 @@ from workbench.core.data.table import (
     MISSING,
     Matrix,
     Missing,
+    Reading,
     Rows,
     Wanted,
     choose_targets,
@@ -72,14 +73,14 @@ class ArrayTable:
     header: bool = False
 
     def rows(
-        self, wanted: Wanted, missing: Missing, progress: Progress | None = None
+        self, wanted: Wanted, reading: Reading, progress: Progress | None = None
     ) -> Iterator[Rows]:
         """Yield all rows at once; an error names the first cell that cannot be used."""
-        inputs = self._numbers(wanted.inputs, missing, target=False)
-        targets = self._numbers(wanted.targets, missing, target=True)
-        labels = [] if wanted.label is None else self._labels(wanted.label, missing)
+        inputs = self._numbers(wanted.inputs, reading, target=False)
+        targets = self._numbers(wanted.targets, reading, target=True)
+        labels = [] if wanted.label is None else self._labels(wanted.label, reading)
         there = np.asarray(~np.isnan(targets).any(axis=1))
-        if missing is Missing.DROP:
+        if reading.missing == Missing.DROP:
             there &= ~np.isnan(inputs).any(axis=1)
             if labels:
                 there &= np.array([not is_missing(label) for label in labels])
@@ -91,40 +92,43 @@ class ArrayTable:
         for row, value in enumerate(self.columns[column], start=1):
             yield f"{self.source}: row {row}, {self.names[column]}", spell(value.item())
 
-    def _numbers(self, chosen: Sequence[int], missing: Missing, *, target: bool) -> Matrix:
+    def _numbers(self, chosen: Sequence[int], reading: Reading, *, target: bool) -> Matrix:
         matrix = np.empty((len(self.columns[0]), len(chosen)))
         for place, index in enumerate(chosen):
             column = self.columns[index]
             if column.dtype.kind == "U":
-                self._require_usable(index, missing, numeric=True, target=target)
+                self._require_usable(index, reading, numeric=True, target=target)
                 column = np.where(np.isin(np.strings.strip(column), list(MISSING)), "nan", column)
             matrix[:, place] = column.astype(np.float64)
         for place, index in enumerate(chosen):
             if not np.isfinite(matrix[:, place]).all():
-                self._require_usable(index, missing, numeric=True, target=target)
+                self._require_usable(index, reading, numeric=True, target=target)
         return matrix
 
-    def _labels(self, index: int, missing: Missing) -> list[str]:
-        self._require_usable(index, missing, numeric=False, target=True)
+    def _labels(self, index: int, reading: Reading) -> list[str]:
+        self._require_usable(index, reading, numeric=False, target=True)
         return [text for _, text in self.cells(index)]
 
-    def _require_usable(self, index: int, missing: Missing, *, numeric: bool, target: bool) -> None:
+    def _require_usable(self, index: int, reading: Reading, *, numeric: bool, target: bool) -> None:
         for place, text in self.cells(index):
-            if problem := complaint(text, numeric=numeric, target=target, missing=missing):
+            if problem := complaint(text, reading, numeric=numeric, target=target):
                 raise InputError(f"{place}: {problem}")
 
 
-def open_arrays(source: str, targets: Sequence[str] | None) -> ArrayTable:
+def open_arrays(
+    source: str, targets: Sequence[str] | None, ignore: Sequence[str] = ()
+) -> ArrayTable:
     """Open a 2-D array, or the arrays of inputs and targets in an archive.
 
-    `targets` may be empty (the last column, or the array `y`) or None (the table has none).
+    `targets` may be empty (the last column not to `ignore`, or the array `y`) or None (the table
+    has none).
     """
     name, content = display_name(source), read_bytes(source)
     if format_ending(source) == ".npy":
-        return _single(read_array(io.BytesIO(content), len(content), name), name, targets)
+        return _single(read_array(io.BytesIO(content), len(content), name), name, targets, ignore)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _from_archive(archive, name, targets)
+            return _from_archive(archive, name, targets, ignore)
     except ARCHIVE_ERRORS:
         raise InputError(f"{name} is broken: not a readable .npz archive; write it again") from None
 
@@ -174,7 +178,9 @@ def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np
         ) from None
 
 
-def _from_archive(archive: zipfile.ZipFile, name: str, targets: Sequence[str] | None) -> ArrayTable:
+def _from_archive(
+    archive: zipfile.ZipFile, name: str, targets: Sequence[str] | None, ignore: Sequence[str]
+) -> ArrayTable:
     members = {
         entry.filename.removesuffix(".npy"): entry
         for entry in archive.infolist()
@@ -182,7 +188,7 @@ def _from_archive(archive: zipfile.ZipFile, name: str, targets: Sequence[str] | 
     }
     if len(members) == 1:
         (only,) = members.values()
-        return _single(_member(archive, only, name), name, targets)
+        return _single(_member(archive, only, name), name, targets, ignore)
     inputs, chosen = choose_arrays(list(members), name, targets)
     arrays = {key: _member(archive, members[key], name) for key in (inputs, *chosen)}
     return _side_by_side(arrays, inputs, name)
@@ -216,12 +222,16 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Arra
         return read_array(stream, entry.file_size, f"{name}: {entry.filename}")
 
 
-def _single(array: Array, name: str, targets: Sequence[str] | None) -> ArrayTable:
+def _single(
+    array: Array, name: str, targets: Sequence[str] | None, ignore: Sequence[str]
+) -> ArrayTable:
     """Return the columns of one array, of which some are targets."""
     if array.ndim != 2:
         raise InputError(f"{name}: an array of shape {array.shape}; expected (samples, columns)")
     names = column_names(array.shape[1])
-    chosen = () if targets is None else choose_targets(targets, names, header=False, source=name)
+    chosen: tuple[int, ...] = ()
+    if targets is not None:
+        chosen = choose_targets(targets, names, header=False, source=name, ignore=ignore)
     return ArrayTable(name, names, chosen, tuple(array.T))
 
 

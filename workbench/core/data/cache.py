@@ -132,5 +132,6 @@ def _dataset(place: Path, found: dict[str, Any], encoding: Encoding) -> StoredDa
         table.header,
         Missing(encoding.reading.missing),
         found["dropped"],
+        selection.ignored_names,
         None if values is None else np.array(values, np.float64),
     )

@@ -36,6 +36,10 @@ class Columns(Protocol):
         """The names of the classes; None for numbers."""
 
     @property
+    def ignored_names(self) -> tuple[str, ...]:
+        """Further columns that the training part had."""
+
+    @property
     def header(self) -> bool:
         """Whether the names were in the file, or are `column_1`, `column_2`, ..."""
 
@@ -58,6 +62,7 @@ class Dataset:
         among them (samples,).
     missing : what was done about missing values.
     dropped : how many rows of the file were left out for that.
+    ignored_names : the columns of the file that are neither inputs nor targets.
 
     >>> inputs, labels = np.array([[1.0], [2.0]]), np.array([1, 0])
     >>> Dataset(inputs, labels, ("width",), ("name",), ("iris", "rose"), "data.csv", True).targets
@@ -74,6 +79,7 @@ class Dataset:
     header: bool
     missing: Missing = Missing.REFUSE
     dropped: int = 0
+    ignored_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Count the samples."""

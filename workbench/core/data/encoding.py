@@ -41,13 +41,12 @@ class Encoding:
     def rows(self, progress: Progress | None = None) -> Iterator[EncodedRows]:
         """Yield all rows, some at a time."""
         selection = self.selection
-        missing = Missing(self.reading.missing)
         count = 0
-        for rows in self.table.rows(selection.wanted, missing, progress):
+        for rows in self.table.rows(selection.wanted, self.reading, progress):
             count += len(rows.inputs)
             outcomes = self._encode(rows.labels) if selection.categorical else rows.targets
             yield EncodedRows(rows.inputs, outcomes, rows.dropped)
-        require_rows(count, self.table.source)
+        require_rows(count, self.table.source, self.reading)
 
     def classes(self) -> tuple[tuple[str, ...], Labels] | None:
         """Return the classes in order and the place of each label's number; None for numbers."""
@@ -75,12 +74,12 @@ class Encoding:
             raise
 
 
-def require_rows(count: int, source: str) -> None:
+def require_rows(count: int, source: str, reading: Reading) -> None:
     """Refuse a table of which every row was left out."""
     if not count:
+        way_out = ", or --missing mean" if Missing.MEAN in reading.offered else ""
         raise InputError(
-            f"{source}: a value is missing in every row; expected a row that is whole, "
-            "or --missing mean"
+            f"{source}: a value is missing in every row; expected a row that is whole{way_out}"
         )
 
 
@@ -128,7 +127,7 @@ def _refuse_mixture(table: Table, column: int, reading: Reading, names: Sequence
     if any(parse_number(name, reading.decimal) is not None for name in names):
         for place, text in table.cells(column):
             if not is_missing(text) and parse_number(text, reading.decimal) is None:
-                problem = complaint(text, numeric=True, target=True, decimal=reading.decimal)
+                problem = complaint(text, reading, numeric=True, target=True)
                 raise InputError(f"{place}: column {table.names[column]!r}: {problem}")
 
 

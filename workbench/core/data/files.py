@@ -19,6 +19,9 @@ LIMIT = 2**30
 
 BLOCK = 2**20
 
+ENDINGS = (".csv", ".tsv", ".tab", ".npy", ".npz")
+"""What the name of a file of data ends in, as a rule."""
+
 FORMATS = "a CSV, TSV, .npy or .npz file, or - for standard input"
 
 

@@ -44,6 +44,7 @@ def load(
     source: str | Path,
     *,
     targets: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     categorical: bool | None = None,
     header: bool | None = None,
     missing: Missing | str = Missing.REFUSE,
@@ -54,9 +55,10 @@ def load(
 
     Parameters
     ----------
-    targets, categorical, header, missing, decimal : see `Reading`.
+    targets, ignore, categorical, header, missing, decimal : see `Reading`.
     like : what the file must fit, such as the training part or a run's preparation: it has their
-        columns, found by name, and their classes. `targets` and `categorical` do not matter then.
+        columns, found by name, and their classes. `targets`, `ignore` and `categorical` do not
+        matter then.
 
     Raises
     ------
@@ -70,7 +72,10 @@ def load(
     >>> flowers.inputs.shape, flowers.outcomes, flowers.classes
     ((3, 2), array([0, 1, 0]), ('iris', 'rose'))
     """
-    reading = Reading(tuple(targets), categorical, header, missing, decimal)
+    reading = Reading(
+        *(tuple(targets), tuple(ignore), categorical, header, missing, decimal),
+        trained=like is not None,
+    )
     return _read(_encoding(open_table(source, reading, like), reading, like))
 
 
@@ -78,11 +83,13 @@ def open_dataset(
     source: str | Path,
     *,
     targets: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     categorical: bool | None = None,
     header: bool | None = None,
     missing: Missing | str = Missing.REFUSE,
     decimal: str = ".",
     like: Columns | None = None,
+    offered: Sequence[Missing] = (Missing.MEAN, Missing.DROP),
     memory: int = IN_MEMORY,
     cache: str | Path | None = None,
     progress: Progress | None = None,
@@ -93,12 +100,17 @@ def open_dataset(
 
     Parameters
     ----------
+    offered : see `Reading`.
     cache : the folder for what text is converted to; beside the file if not given.
     progress : told the bytes converted so far and in all.
 
     The others are as in `load`.
     """
-    reading = Reading(tuple(targets), categorical, header, missing, decimal)
+    reading = Reading(
+        *(tuple(targets), tuple(ignore), categorical, header, missing, decimal),
+        offered=tuple(offered),
+        trained=like is not None,
+    )
     path = str(source)
     if format_ending(path) in ARRAYS and file_size(path) > memory:
         return _leave_in_place(path, reading, like)
@@ -113,7 +125,7 @@ def open_table(source: str | Path, reading: Reading, like: Columns | None = None
     """Open a table in the format its ending tells; without a known ending it is text."""
     path = str(source)
     if format_ending(path) in ARRAYS:
-        return open_arrays(path, _target_arrays(path, reading, like))
+        return open_arrays(path, _target_arrays(path, reading, like), reading.ignore)
     return open_text(path, reading, with_targets=like is None)
 
 
@@ -157,12 +169,13 @@ def _read(encoding: Encoding) -> Dataset:
         table.header,
         Missing(encoding.reading.missing),
         sum(rows.dropped for rows in blocks),
+        selection.ignored_names,
     )
 
 
 def _leave_in_place(path: str, reading: Reading, like: Columns | None) -> StoredDataset:
     """Read arrays once to see that all numbers can be used, and which classes there are."""
-    columns = open_stored(path, _target_arrays(path, reading, like))
+    columns = open_stored(path, _target_arrays(path, reading, like), reading.ignore)
     selection = select(columns, reading, like)
     dataset = StoredDataset(
         columns,
@@ -174,11 +187,12 @@ def _leave_in_place(path: str, reading: Reading, like: Columns | None) -> Stored
         columns.source,
         columns.header,
         Missing(reading.missing),
+        ignored_names=selection.ignored_names,
     )
-    marks = find_gaps(dataset)
+    marks = find_gaps(dataset, reading)
     if marks.any():
         dataset = replace(dataset, marks=marks, dropped=int(np.count_nonzero(marks)))
-        require_rows(len(dataset), path)
+        require_rows(len(dataset), path, reading)
     return with_classes(dataset, selection.known) if selection.categorical else dataset
 
 

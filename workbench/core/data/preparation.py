@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from workbench.core.data.loading import open_inputs
 from workbench.core.data.moments import measure
 from workbench.core.data.selection import match_inputs
 from workbench.core.data.stored_dataset import AnyDataset
-from workbench.core.data.table import Matrix, Missing, Reading, Wanted
+from workbench.core.data.table import Matrix, Missing, Reading, Wanted, require_way
 from workbench.errors import InputError
 
 
@@ -34,6 +34,49 @@ class Preparation:
     classes: tuple[str, ...] | None
     header: bool
     fill: Matrix | None = None
+    ignored_names: tuple[str, ...] = ()
+
+    @property
+    def standardises(self) -> bool:
+        """Whether inputs are shifted or scaled."""
+        return bool(self.mean.any() or (self.scale != 1).any())
+
+    @property
+    def means(self) -> Matrix | None:
+        """The means of the training part (features,); None where nothing was done with them."""
+        return self.mean if self.fill is None and self.standardises else self.fill
+
+    @property
+    def offered(self) -> tuple[Missing, ...]:
+        """What can be done about missing values."""
+        return (Missing.DROP,) if self.means is None else (Missing.MEAN, Missing.DROP)
+
+    def filling(self, missing: Missing | str | None) -> Preparation:
+        """The preparation that fills missing inputs if the way is "mean"; itself if it is None.
+
+        Raises
+        ------
+        InputError
+            If the means are not known.
+
+        >>> raw = Preparation(np.zeros(1), np.ones(1), ("x",), ("y",), None, True)
+        >>> raw.filling("mean")
+        Traceback (most recent call last):
+            ...
+        workbench.errors.InputError: --missing mean, but training neither filled missing values \
+nor standardised, so its means are not known; fill the values in, or train with --missing mean
+        """
+        if missing is None:
+            return self
+        require_way(missing)
+        if missing != Missing.MEAN:
+            return replace(self, fill=None)
+        if self.means is None:
+            raise InputError(
+                "--missing mean, but training neither filled missing values nor standardised, so "
+                "its means are not known; fill the values in, or train with --missing mean"
+            )
+        return replace(self, fill=self.means)
 
     @classmethod
     def fit(cls, train: AnyDataset, *, standardise: bool = True) -> Preparation:
@@ -57,7 +100,7 @@ class Preparation:
             if standardise:
                 mean, scale = moments.mean, moments.scale
         names = train.input_names, train.target_names
-        return cls(mean, scale, *names, train.classes, train.header, fill)
+        return cls(mean, scale, *names, train.classes, train.header, fill, train.ignored_names)
 
     def apply(self, inputs: Matrix) -> Matrix:
         """Return prepared inputs (samples, features)."""
@@ -75,12 +118,18 @@ class Preparation:
         """Read new inputs from a file and prepare them: (samples, features).
 
         Columns are matched by name where training and the file both have a header; further columns
-        do not matter. Otherwise the file has the inputs in order, and may have the targets too
-        where they were in training.
+        do not matter. Otherwise the file has the inputs in order, and may have the other columns
+        too where they were in training.
         """
-        table = open_inputs(source, Reading(header=header, decimal=decimal))
-        missing = Missing.REFUSE if self.fill is None else Missing.MEAN
-        rows = table.rows(Wanted(match_inputs(table, self)), missing)
+        reading = Reading(
+            header=header,
+            missing=Missing.REFUSE if self.fill is None else Missing.MEAN,
+            decimal=decimal,
+            offered=tuple(way for way in self.offered if way is not Missing.DROP),
+            trained=True,
+        )
+        table = open_inputs(source, reading)
+        rows = table.rows(Wanted(match_inputs(table, self)), reading)
         return self.apply(np.concatenate([some.inputs for some in rows]))
 
     def to_json(self) -> dict[str, Any]:
@@ -88,6 +137,7 @@ class Preparation:
         return {
             "input_names": list(self.input_names),
             "target_names": list(self.target_names),
+            "ignored_names": list(self.ignored_names),
             "classes": None if self.classes is None else list(self.classes),
             "header": self.header,
             "mean": self.mean.tolist(),
@@ -107,12 +157,14 @@ class Preparation:
         try:
             mean, scale = _finite(record["mean"]), _finite(record["scale"])
             inputs, targets = _names(record["input_names"]), _names(record["target_names"])
+            ignored = _names(record.get("ignored_names", []))
             classes = None if record["classes"] is None else _names(record["classes"])
             fill = None if record["fill"] is None else _finite(record["fill"])
             lengths = {len(mean), len(scale), len(inputs), len(mean if fill is None else fill)}
             if len(lengths) > 1 or not (scale > 0).all():
                 raise ValueError("one mean and one scale above 0 for each input")
-            return cls(mean, scale, inputs, targets, classes, bool(record["header"]), fill)
+            header = bool(record["header"])
+            return cls(mean, scale, inputs, targets, classes, header, fill, ignored)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"the run's record of its preparation is broken ({error}); train it again"

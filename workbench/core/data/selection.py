@@ -11,6 +11,7 @@ from workbench.core.data.table import (
     Reading,
     Wanted,
     column_names,
+    find_columns,
     is_missing,
     parse_number,
 )
@@ -18,10 +19,14 @@ from workbench.errors import InputError, close_matches
 
 
 class Selection(NamedTuple):
-    """The columns of inputs and targets; whether a target holds classes, and which are known."""
+    """The columns of inputs and targets; whether a target holds classes, and which are known.
+
+    The names of further columns of the training part, which are ignored, are kept.
+    """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    ignored_names: tuple[str, ...]
     categorical: bool
     known: tuple[str, ...] | None = None
     certain: bool = True
@@ -38,9 +43,9 @@ def select(table: Named, reading: Reading, like: Columns | None) -> Selection:
     """Choose the columns that are asked for, or those of the data that these must be like."""
     if like is not None:
         inputs, outputs = match_both(table, like)
-        return Selection(inputs, outputs, like.classes is not None, like.classes)
-    outputs = table.targets
-    inputs = tuple(index for index in range(len(table.names)) if index not in set(outputs))
+        categorical = like.classes is not None
+        return Selection(inputs, outputs, like.ignored_names, categorical, like.classes)
+    inputs, outputs, ignored = _divide(table, reading.ignore)
     if reading.categorical is not None:
         categorical = reading.categorical
     else:
@@ -51,7 +56,33 @@ def select(table: Named, reading: Reading, like: Columns | None) -> Selection:
             f"{table.source}: {len(outputs)} targets ({names}) of classes; "
             "expected one column of classes, or columns of numbers"
         )
-    return Selection(inputs, outputs, categorical, certain=reading.categorical is not None)
+    certain = reading.categorical is not None
+    return Selection(inputs, outputs, ignored, categorical, certain=certain)
+
+
+def _divide(
+    table: Named, ignore: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """Return the columns of the inputs and of the targets, and the names of those ignored."""
+    names, outputs, where = table.names, table.targets, table.source
+    ignored = find_columns(ignore, names, header=table.header, source=where, role="to ignore")
+    for index in ignored:
+        if index in outputs:
+            raise InputError(
+                f"{where}: column {names[index]!r} is the target, and to be ignored too; expected "
+                "one of them: --target or --ignore"
+            )
+    left_out = {*outputs, *ignored}
+    inputs = tuple(index for index in range(len(names)) if index not in left_out)
+    ignored_names = tuple(names[index] for index in dict.fromkeys(ignored))
+    if not inputs:
+        targets = ", ".join(names[index] for index in outputs)
+        others = f" or ignored ({_shortened(ignored_names)})" if ignored else ""
+        raise InputError(
+            f"{where}: no column is left for the inputs: all {len(names)} are targets ({targets})"
+            f"{others}; expected at least one more column"
+        )
+    return inputs, outputs, ignored_names
 
 
 def _begins_with_number(table: Named, column: int, reading: Reading) -> bool:
@@ -64,16 +95,17 @@ def _begins_with_number(table: Named, column: int, reading: Reading) -> bool:
 def match_both(table: Named, like: Columns) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the columns of the inputs and of the targets.
 
-    They are found by name where both have names; otherwise they are all columns, as in training.
+    They are found by name where both have names; otherwise the table has all columns of training.
     """
     both = (*like.input_names, *like.target_names)
     if not (like.header and table.header) and not set(both) <= set(table.names):
-        if like.header or len(table.names) != len(both):
+        width = len(both) + len(like.ignored_names)
+        if like.header or len(table.names) != width:
             raise InputError(
                 f"{table.source}: {len(table.names)} columns without names to match; expected "
-                f"{len(both)} as in training: {_shortened(both)}"
+                f"{width} as in training: {_shortened(both)}"
             )
-        places = {name: place for place, name in enumerate(column_names(len(both)))}
+        places = {name: place for place, name in enumerate(column_names(width))}
     else:
         places = {name: place for place, name in enumerate(table.names)}
     return _find(like.input_names, places, table), _find(like.target_names, places, table)
@@ -83,7 +115,7 @@ def match_inputs(table: Named, like: Columns) -> tuple[int, ...]:
     """Return the columns of the inputs.
 
     They are found by name where both have names; further columns do not matter. Otherwise the table
-    has the inputs in order, and may have the targets too where they were in training.
+    has the inputs in order, and may have the other columns too where they were in training.
     """
     if like.header and table.header:
         places = {name: place for place, name in enumerate(table.names)}
@@ -91,10 +123,12 @@ def match_inputs(table: Named, like: Columns) -> tuple[int, ...]:
     inputs, width = len(like.input_names), len(table.names)
     if width == inputs:
         return tuple(range(width))
-    both = inputs + len(like.target_names)
-    if width == both and not like.header:
-        return tuple(column_names(both).index(name) for name in like.input_names)
-    with_targets = "" if like.header else f", or {both} with the targets"
+    whole = inputs + len(like.target_names) + len(like.ignored_names)
+    if width == whole and not like.header:
+        places = {name: place for place, name in enumerate(column_names(whole))}
+        return tuple(places[name] for name in like.input_names)
+    ignored = " and the columns ignored" if like.ignored_names else ""
+    with_targets = "" if like.header else f", or {whole} with the targets{ignored}"
     raise InputError(
         f"{table.source}: {width} columns without names to match; expected {inputs} inputs"
         f"{with_targets}, in the order of training: {_shortened(like.input_names)}"

@@ -153,7 +153,7 @@ def _runs(edges: tuple[int, ...], chosen: tuple[int, ...]) -> tuple[tuple[int, i
     return tuple(runs)
 
 
-def open_stored(source: str, targets: Sequence[str]) -> StoredColumns:
+def open_stored(source: str, targets: Sequence[str], ignore: Sequence[str] = ()) -> StoredColumns:
     """Open a 2-D array, or the arrays of inputs and targets of an archive, without reading them.
 
     Raises
@@ -165,21 +165,25 @@ def open_stored(source: str, targets: Sequence[str]) -> StoredColumns:
         with open(source, "rb") as stream:
             if format_ending(source) == ".npy":
                 array = _locate(stream, source, 0, os.fstat(stream.fileno()).st_size)
-                return one_array(source, array, targets)
-            return _from_archive(stream, source, targets)
+                return one_array(source, array, targets, ignore)
+            return _from_archive(stream, source, targets, ignore)
     except ARCHIVE_ERRORS as error:
         reason = getattr(error, "strerror", None) or "it is broken"
         raise InputError(f"cannot read {source!r}: {reason}; expected {FORMATS}") from None
 
 
-def one_array(source: str, array: StoredArray, targets: Sequence[str]) -> StoredColumns:
+def one_array(
+    source: str, array: StoredArray, targets: Sequence[str], ignore: Sequence[str] = ()
+) -> StoredColumns:
     """Return the columns of one array, of which some are targets."""
     names = column_names(array.shape[1])
-    chosen = choose_targets(targets, names, header=False, source=source)
+    chosen = choose_targets(targets, names, header=False, source=source, ignore=ignore)
     return StoredColumns(source, (array,), names, chosen)
 
 
-def _from_archive(stream: BinaryIO, source: str, targets: Sequence[str]) -> StoredColumns:
+def _from_archive(
+    stream: BinaryIO, source: str, targets: Sequence[str], ignore: Sequence[str]
+) -> StoredColumns:
     with zipfile.ZipFile(stream) as archive:
         members = {
             entry.filename.removesuffix(".npy"): _member(stream, source, entry)
@@ -188,7 +192,7 @@ def _from_archive(stream: BinaryIO, source: str, targets: Sequence[str]) -> Stor
         }
     if len(members) == 1:
         (only,) = members.values()
-        return one_array(source, only, targets)
+        return one_array(source, only, targets, ignore)
     inputs, chosen = choose_arrays(list(members), source, targets)
     arrays = tuple(members[key] for key in (inputs, *chosen))
     if len({array.shape[0] for array in arrays}) > 1:

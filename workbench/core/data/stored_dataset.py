@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from workbench.core.data.dataset import Chunk, Dataset
 from workbench.core.data.stored import StoredColumns
-from workbench.core.data.table import Matrix, Missing, complaint
+from workbench.core.data.table import Matrix, Missing, Reading, complaint
 from workbench.errors import InputError
 
 DROPPED = 255
@@ -45,6 +45,7 @@ class StoredDataset:
     header: bool
     missing: Missing = Missing.REFUSE
     dropped: int = 0
+    ignored_names: tuple[str, ...] = ()
     class_values: Matrix | None = None
     marks: Marks | None = None
     part: int = 0
@@ -114,7 +115,7 @@ def distinct_values(dataset: AnyDataset, most: int) -> Matrix | None:
     return np.array(sorted(values))
 
 
-def find_gaps(dataset: StoredDataset) -> Marks:
+def find_gaps(dataset: StoredDataset, reading: Reading) -> Marks:
     """Read all rows once and mark those to be dropped; refuse what cannot be used."""
     columns = dataset.columns
     marks = np.zeros(len(columns), np.uint8)
@@ -123,11 +124,8 @@ def find_gaps(dataset: StoredDataset) -> Marks:
         for chosen, target in ((dataset.inputs, False), (dataset.outputs, True)):
             (values,) = columns.stretch(number, chosen)
             gaps = np.asarray(np.isnan(values).any(axis=1))
-            allowed = dataset.missing is Missing.DROP or (
-                dataset.missing is Missing.MEAN and not target
-            )
-            if np.isinf(values).any() or (gaps.any() and not allowed):
-                _refuse(columns, values, start, chosen, dataset.missing, target=target)
+            if np.isinf(values).any() or (gaps.any() and not reading.allows_gap(target=target)):
+                _refuse(columns, values, start, chosen, reading, target=target)
             if dataset.missing is Missing.DROP:
                 marks[start : start + len(gaps)][gaps] = DROPPED
     return marks
@@ -138,12 +136,12 @@ def _refuse(
     values: Matrix,
     start: int,
     chosen: tuple[int, ...],
-    missing: Missing,
+    reading: Reading,
     *,
     target: bool,
 ) -> None:
     for row, place in np.argwhere(~np.isfinite(values)).tolist():
         text = str(values[row, place])
-        if problem := complaint(text, numeric=True, target=target, missing=missing):
+        if problem := complaint(text, reading, numeric=True, target=target):
             name = columns.names[chosen[place]]
             raise InputError(f"{columns.source}: row {start + row + 1}, {name}: {problem}")

@@ -33,31 +33,55 @@ class Missing(StrEnum):
     DROP = "drop"
 
 
+def require_way(missing: str) -> None:
+    """Refuse what is no way with missing values."""
+    if missing not in list(Missing):
+        hint = close_matches(missing, list(Missing))
+        raise InputError(f"unknown way {missing!r} with missing values: {hint}")
+
+
+_DROP = {Missing.DROP: "leave out such rows with --missing drop"}
+_WAYS = {False: {Missing.MEAN: "use the column's mean with --missing mean", **_DROP}, True: _DROP}
+"""What can be done about a missing input, and about a missing target."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a table is read.
 
     Attributes
     ----------
-    targets : the target columns; the last if there are none.
+    targets : the target columns; the last that is not ignored if there are none.
+    ignore : the columns that are no inputs either, and may hold anything.
     categorical : whether the target holds classes; None finds out.
     header : whether the first row holds names; None finds out.
     missing : what is done about missing values.
     decimal : the mark before the fraction of a number, "." or ",".
+    offered : what messages propose to do about a missing value.
+    trained : whether the columns are those of a training that has been.
     """
 
     targets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     categorical: bool | None = None
     header: bool | None = None
     missing: Missing | str = Missing.REFUSE
     decimal: str = "."
+    offered: tuple[Missing, ...] = (Missing.MEAN, Missing.DROP)
+    trained: bool = False
 
     def __post_init__(self) -> None:
-        if self.missing not in list(Missing):
-            hint = close_matches(self.missing, list(Missing))
-            raise InputError(f"unknown way {self.missing!r} with missing values: {hint}")
+        require_way(self.missing)
         if self.decimal not in (".", ","):
             raise InputError(f"decimal mark {self.decimal!r}; expected '.' or ','")
+
+    def allows_gap(self, *, target: bool) -> bool:
+        """Whether a missing input, or a missing target, is not refused.
+
+        >>> Reading(missing="mean").allows_gap(target=True)
+        False
+        """
+        return self.missing in _WAYS[target]
 
 
 class Wanted(NamedTuple):
@@ -107,7 +131,7 @@ class Table(Named, Protocol):
     """Columns that are read only when asked."""
 
     def rows(
-        self, wanted: Wanted, missing: Missing, progress: Progress | None = None
+        self, wanted: Wanted, reading: Reading, progress: Progress | None = None
     ) -> Iterator[Rows]:
         """Yield all rows, some at a time; an error names the first cell that cannot be used.
 
@@ -163,43 +187,42 @@ def parse_column(cells: Sequence[str], decimal: str = ".", *, gaps: bool = False
     return values
 
 
-def complaint(
-    cell: str, *, numeric: bool, target: bool, missing: Missing = Missing.REFUSE, decimal: str = "."
-) -> str | None:
+def complaint(cell: str, reading: Reading, *, numeric: bool, target: bool) -> str | None:
     """Say what is wrong with a cell, if anything.
 
-    >>> complaint("NA", numeric=False, target=True)
+    >>> complaint("NA", Reading(), numeric=False, target=True)
     "missing value 'NA'; fill it in, or leave out such rows with --missing drop"
-    >>> complaint("inf", numeric=True, target=False)
+    >>> complaint("inf", Reading(), numeric=True, target=False)
     "'inf' is not a finite number; drop the row or correct it"
-    >>> complaint("blue", numeric=True, target=False)
-    "'blue' is not a number; inputs must be numbers (or is this the target?)"
+    >>> complaint("blue", Reading(), numeric=True, target=False)
+    "'blue' is not a number; inputs must be numbers; leave the column out with --ignore, or choose \
+it with --target"
     """
-    value = parse_number(cell, decimal)
+    value = parse_number(cell, reading.decimal)
     if is_missing(cell) or (numeric and value is not None and isnan(value)):
-        if missing is Missing.DROP or (missing is Missing.MEAN and not target):
+        if reading.allows_gap(target=target):
             return None
-        advice = "leave out such rows with --missing drop"
-        if not target:
-            advice = f"use the column's mean with --missing mean, or {advice}"
-        return f"missing value {cell.strip()!r}; fill it in, or {advice}"
+        ways = [words for way, words in _WAYS[target].items() if way in reading.offered]
+        return f"missing value {cell.strip()!r}; {', or '.join(['fill it in', *ways])}"
     if numeric and value is None:
-        return f"{cell!r} is not a number{_advice(cell, decimal, target=target)}"
+        return f"{cell!r} is not a number; {_advice(cell, reading, target=target)}"
     if numeric and value is not None and not isfinite(value):
         return f"{cell!r} is not a finite number; drop the row or correct it"
     return None
 
 
-def _advice(cell: str, decimal: str, *, target: bool) -> str:
-    other = "," if decimal == "." else "."
+def _advice(cell: str, reading: Reading, *, target: bool) -> str:
+    other = "," if reading.decimal == "." else "."
     if parse_number(cell, other) is not None:
         return (
-            f"; {decimal!r} was expected before the fraction: choose --decimal '{other}', "
+            f"{reading.decimal!r} was expected before the fraction: choose --decimal '{other}', "
             "or write numbers without separators of thousands"
         )
+    if reading.trained:
+        return "it was a column of numbers in training"
     if target:
-        return "; if these are classes, choose a loss for classes"
-    return "; inputs must be numbers (or is this the target?)"
+        return "if these are classes, choose a loss for classes"
+    return "inputs must be numbers; leave the column out with --ignore, or choose it with --target"
 
 
 def column_names(count: int) -> tuple[str, ...]:
@@ -211,31 +234,51 @@ def column_names(count: int) -> tuple[str, ...]:
     return tuple(f"column_{number}" for number in range(1, count + 1))
 
 
-def choose_targets(
-    targets: Sequence[str], names: Sequence[str], *, header: bool, source: str
+def find_columns(
+    given: Sequence[str], names: Sequence[str], *, header: bool, source: str, role: str
 ) -> tuple[int, ...]:
-    """Find the target columns by name or, without a header, by number; by default the last.
+    """Find columns by name or, without a header, by number.
 
-    >>> choose_targets(["b"], ["a", "b", "c"], header=True, source="data.csv")
+    Parameters
+    ----------
+    role : what the columns are for, in a message.
+
+    >>> find_columns(["b"], ["a", "b"], header=True, source="data.csv", role="to ignore")
     (1,)
-    >>> choose_targets(["1"], ["column_1", "column_2"], header=False, source="data.csv")
+    >>> names = ["column_1", "column_2"]
+    >>> find_columns(["1"], names, header=False, source="data.csv", role="to ignore")
     (0,)
-    >>> choose_targets([], ["a", "b"], header=True, source="data.csv")
-    (1,)
     """
     places = {name: index for index, name in enumerate(names)}
     if not header:
         places |= {str(index + 1): index for index in range(len(names))}
-    for target in targets:
-        if target not in places:
-            hint = close_matches(target, names)
-            raise InputError(f"{source}: there is no column {target!r} for the target; {hint}")
-    chosen = tuple(places[target] for target in targets) or (len(names) - 1,)
+    for column in given:
+        if column not in places:
+            hint = close_matches(column, names)
+            raise InputError(f"{source}: there is no column {column!r} {role}; {hint}")
+    return tuple(places[column] for column in given)
+
+
+def choose_targets(
+    targets: Sequence[str],
+    names: Sequence[str],
+    *,
+    header: bool,
+    source: str,
+    ignore: Sequence[str] = (),
+) -> tuple[int, ...]:
+    """Find the target columns; by default the last that is not ignored.
+
+    >>> choose_targets([], ["a", "b", "c"], header=True, source="data.csv", ignore=["c"])
+    (1,)
+    """
+    chosen = find_columns(targets, names, header=header, source=source, role="for the target")
     if len(set(chosen)) < len(chosen):
         raise InputError(f"{source}: a target column is given twice: {', '.join(targets)}")
-    if len(chosen) == len(names):
-        raise InputError(
-            f"{source}: no column is left for the inputs: all {len(names)} are targets "
-            f"({', '.join(names[index] for index in chosen)}); expected at least one more column"
-        )
-    return chosen
+    if chosen:
+        return chosen
+    ignored = find_columns(ignore, names, header=header, source=source, role="to ignore")
+    left = (index for index in reversed(range(len(names))) if index not in ignored)
+    if (last := next(left, None)) is None:
+        raise InputError(f"{source}: all {len(names)} columns are ignored; expected two or more")
+    return (last,)

@@ -80,13 +80,13 @@ class TextTable:
     lines: Lines = field(repr=False)
 
     def rows(
-        self, wanted: Wanted, missing: Missing, progress: Progress | None = None
+        self, wanted: Wanted, reading: Reading, progress: Progress | None = None
     ) -> Iterator[Rows]:
         """Yield all rows, some at a time; an error names the first cell that cannot be used."""
         try:
-            yield from self._rows_in_bulk(wanted, missing, progress)
+            yield from self._rows_in_bulk(wanted, Missing(reading.missing), progress)
         except (csv.Error, ValueError):
-            self._raise_first_fault(wanted, missing)
+            self._raise_first_fault(wanted, reading)
             raise
 
     def cells(self, column: int) -> Iterator[tuple[str, str]]:
@@ -164,20 +164,14 @@ class TextTable:
             require_width(row, len(self.names), f"{self.source}:{line}", self.delimiter)
             yield line, row
 
-    def _raise_first_fault(self, wanted: Wanted, missing: Missing) -> None:
+    def _raise_first_fault(self, wanted: Wanted, reading: Reading) -> None:
         inputs, targets = set(wanted.inputs), {*wanted.targets, *_one_or_none(wanted.label)}
         places = [
             (index, index != wanted.label, index in targets) for index in sorted(inputs | targets)
         ]
         for line, row in self._numbered_rows():
             for index, numeric, target in places:
-                problem = complaint(
-                    row[index],
-                    numeric=numeric,
-                    target=target,
-                    missing=missing,
-                    decimal=self.decimal,
-                )
+                problem = complaint(row[index], reading, numeric=numeric, target=target)
                 if problem:
                     place = f"{self.source}:{line}:{index + 1}"
                     raise InputError(f"{place}: column {self.names[index]!r}: {problem}")
@@ -199,9 +193,10 @@ def open_text(source: str, reading: Reading, *, with_targets: bool = True) -> Te
     if header and not below:
         raise InputError(f"{name} has a header but no rows; expected at least one row of numbers")
     names = header_names(first, name) if header else column_names(len(first))
-    chosen = (
-        choose_targets(reading.targets, names, header=header, source=name) if with_targets else ()
-    )
+    chosen: tuple[int, ...] = ()
+    if with_targets:
+        ignore = reading.ignore
+        chosen = choose_targets(reading.targets, names, header=header, source=name, ignore=ignore)
     size = _estimate(rows, file_size(source))
     return TextTable(name, names, header, chosen, delimiter, reading.decimal, size, lines)
 
