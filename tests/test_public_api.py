@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,3 +152,41 @@ def test_replicas_are_trained_from_python() -> None:
 def test_equations_are_kept_as_they_were_written() -> None:
     text = "parameter w : n; target y : 1; p = w' x; L = (p - y)^2"
     assert wb.train(wb.equations(text), XOR).model.text == text
+
+
+def test_a_model_is_given_as_text_as_well(tmp_path: Path) -> None:
+    equations = "parameter w : n, b : 1; target y : 1; p = w' x + b; L = (p - y)^2"
+    file = tmp_path / "model.eq"
+    file.write_text(equations)
+    models: list[list[Any]] = [
+        ["2-2-1", wb.network("2-2-1")],
+        [equations, wb.equations(equations), str(file)],
+    ]
+    for same in models:
+        losses = [[record.loss for record in wb.train(model, XOR, epochs=3)] for model in same]
+        assert losses.count(losses[0]) == len(same)
+        verdicts = [wb.gradcheck(model, strategies="elementwise") for model in same]
+        assert verdicts.count(verdicts[0]) == len(same)
+    with pytest.raises(wb.WorkbenchError, match="3 is no model; expected a network, equations"):
+        wb.train(3, XOR)  # type: ignore[arg-type]
+
+
+def test_files_are_read_as_the_keywords_say(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a;b;y\n0,5;1,5;2,5\n1,5;;3,5\n4,0;0,5;1,5\n")
+    with pytest.raises(wb.WorkbenchError):
+        wb.train("2-1", table)
+    training = wb.train("2-1", table, decimal=",", missing="mean")
+    assert training.preparation.mean.tolist() == [2.0, 1.0]
+    training = wb.train("2-1", table, decimal=",", missing="drop")
+    assert training.preparation.mean.tolist() == [2.25, 1.0]
+    assert wb.train("1-1", table, decimal=",", ignore="b").preparation.input_names == ("a",)
+
+
+def test_equations_that_predict_nothing_are_trained_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="nothing is predicted: every equation that depends"):
+        training = wb.train("parameter w : n; target y : 1; L = log(1 + exp(y w' x))", XOR)
+    assert training.model.output is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wb.train("parameter w : n; target y : 1; p = w' x; L = log(1 + exp(y p))", XOR)

@@ -21,6 +21,7 @@ NOT_NEEDED = {
     TRAINING: (
         *("scipy", "mpmath", "matplotlib", "workbench.cli.derive"),
         *("workbench.core.checks", "workbench.core.emit.module"),
+        *("workbench.api.models", "workbench.core.fitting", "workbench.core.scores"),
     ),
 }
 

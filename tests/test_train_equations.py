@@ -427,3 +427,17 @@ def test_logistic_regression_of_classes_that_are_apart_goes_on_for_ever(tmp_path
     )
     losses = [record.loss for record in training]
     assert losses[-1] < 1e-6 < losses[0]
+
+
+def test_equations_that_predict_nothing_are_trained_with_a_warning(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "loss.eq").write_text("parameter w : n; target y : 1; L = log(1 + exp(y w' x))")
+    data = EXAMPLES / "data" / "xor.csv"
+    run = tmp_path / "run"
+    assert workbench("train", tmp_path / "loss.eq", data, "--epochs", "1", "--run", run) == 0
+    assert "workbench: warning: nothing is predicted" in capsys.readouterr().err
+    assert workbench("predict", run, data) == 2
+    assert "error: nothing is predicted" in capsys.readouterr().err
+    assert workbench("evaluate", run, data) == 0
+    assert capsys.readouterr().out.split()[::2] == ["samples", "loss"]

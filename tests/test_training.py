@@ -189,7 +189,7 @@ def test_chunks_make_no_difference(loss: str, monkeypatch: pytest.MonkeyPatch) -
     built, data = network("3-5-3:softmax", loss), classes(11, 3, 3)
     parameters, samples = initialise(built, 0), Samples(data.inputs, data.targets)
     whole, outputs = ForwardPass(built, parameters).evaluate(samples)
-    monkeypatch.setattr(inference, "CHUNK", 4)
+    monkeypatch.setattr(inference, "LARGEST_BATCH", 4)
     in_chunks, same_outputs = ForwardPass(built, parameters).evaluate(samples)
     assert in_chunks == pytest.approx(whole, rel=1e-14)
     assert same_outputs == pytest.approx(outputs, rel=1e-14)

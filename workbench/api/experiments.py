@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.api.arguments import require_plugins
-from workbench.core.checkpoint import Checkpoint
+from workbench.core.checkpoint import PREFIX, Checkpoint, read_checkpoint
 from workbench.core.conditions import conditions, differences
 from workbench.core.data import AnyDataset, Parts, open_dataset, split
 from workbench.core.data.files import Progress
-from workbench.core.evaluation import Scores, score
 from workbench.core.experiment import EQUATION_TABLES, Experiment
-from workbench.core.fitting import Fitting
 from workbench.core.inference import ForwardPass
 from workbench.core.opening import open_training
 from workbench.core.parameters import Parameters
-from workbench.core.runs import BEST, PREFIX, SETTINGS, RunWriter, load_run, read_settings
+from workbench.core.runs import BEST, LAST, SETTINGS, RunWriter, load_run, read_settings
 from workbench.core.samples import out_of_reach, recognise_classes, require_fit
 from workbench.core.settings import Settings
-from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
+from workbench.core.trainable import (
+    EQUATIONS,
+    NO_PREDICTION,
+    Trainable,
+    trainable_network,
+)
 from workbench.core.training import Training
+from workbench.derivation.system import System
 from workbench.errors import InputError
 from workbench.notation.reading import EQUATIONS_SUFFIX
 from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    from workbench.core.fitting import Fitting
+    from workbench.core.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Opened:
     experiment : with all that was left open filled in; opening that gives the same training.
     test : the part that training never sees; empty if none was asked for.
     notes : what a person should know before the training begins.
-    conditions : what the last bits of the training rest on.
+    conditions : what the training rests on besides its settings.
     """
 
     experiment: Experiment
@@ -104,6 +112,8 @@ class Opened:
         """
         if not len(self.test):
             return None
+        from workbench.core.scores import score
+
         training = self.training
         forward_pass = ForwardPass(training.model, self._kept_parameters(run))
         return score(forward_pass, training.preparation, self.test)
@@ -139,24 +149,56 @@ def resume_experiment(
         begun with.
     """
     kept = read_settings(path)
-    require_plugins(kept["plugins"], plugins, path)
-    before = kept.get("epochs", Settings.epochs)
-    length = before if epochs is None else epochs
-    wanted = {**kept, "plugins": [str(file) for file in plugins], "epochs": length}
+    wanted = _wanted(path, kept, epochs, plugins)
     opened = _open_to_restore(Experiment.from_values(wanted, str(Path(path) / SETTINGS)))
     writer, checkpoint = RunWriter.resume(path, opened.training.state().arrays)
     with ExitStack() as on_failure:
         on_failure.enter_context(writer)
         if read_settings(path) != kept:
             raise InputError(f"the run {path} was replaced or changed meanwhile; try again")
-        notes = differences(checkpoint.values["conditions"], opened.conditions)
-        told = [f"{note}: the last bits of the numbers may differ" for note in notes]
-        opened.training.restore(checkpoint)
-        told.extend(_changes_of_length(opened.training, before, path))
+        opened = _restored(opened, checkpoint, kept, path)
         if wanted != kept:
             writer.keep(SETTINGS, opened.experiment.to_toml())
         on_failure.pop_all()
-    return replace(opened, notes=(*opened.notes, *told)), writer
+    return opened, writer
+
+
+def preview_resumed(
+    path: str | Path, *, epochs: int | None = None, plugins: Sequence[str | Path] = ()
+) -> Opened:
+    """Open the experiment of a run as `resume_experiment` does, but leave the run as it is."""
+    kept = read_settings(path)
+    wanted = _wanted(path, kept, epochs, plugins)
+    opened = _open_to_restore(Experiment.from_values(wanted, str(Path(path) / SETTINGS)))
+    checkpoint = read_checkpoint(Path(path) / LAST, opened.training.state().arrays)
+    return _restored(opened, checkpoint, kept, path)
+
+
+def _wanted(
+    path: str | Path,
+    kept: Mapping[str, Any],
+    epochs: int | None,
+    plugins: Sequence[str | Path],
+) -> dict[str, Any]:
+    """The settings of a run with another number of epochs and the plugin files named."""
+    require_plugins(kept["plugins"], plugins, path)
+    length = _length(kept) if epochs is None else epochs
+    return {**kept, "plugins": [str(file) for file in plugins], "epochs": length}
+
+
+def _length(kept: Mapping[str, Any]) -> int:
+    length: int = kept.get("epochs", Settings.epochs)
+    return length
+
+
+def _restored(
+    opened: Opened, checkpoint: Checkpoint, kept: Mapping[str, Any], path: str | Path
+) -> Opened:
+    """The experiment as a checkpoint of the run left it, with notes of what has changed since."""
+    told = list(differences(checkpoint.values["conditions"], opened.conditions))
+    opened.training.restore(checkpoint)
+    told.extend(_changes_of_length(opened.training, _length(kept), path))
+    return replace(opened, notes=(*opened.notes, *told))
 
 
 def _open_to_restore(experiment: Experiment) -> Opened:
@@ -209,7 +251,8 @@ def open_experiment(experiment: Experiment, *, progress: Progress | None = None)
     parts = _parts(experiment, dataset, settings)
     training = open_training(model, parts.train, parts.validation, settings)
     limits = None if model.network is None else out_of_reach(model.network, dataset)
-    notes = [note for note in (limits, _dropped(dataset)) if note]
+    unpredicted = NO_PREDICTION if model.output is None else None
+    notes = [note for note in (limits, unpredicted, _dropped(dataset)) if note]
     resolved = replace(
         experiment,
         network=model.text,
@@ -219,7 +262,9 @@ def open_experiment(experiment: Experiment, *, progress: Progress | None = None)
         settings=replace(settings, backend=training.backend, threads=training.threads).to_values(),
     )
     named = {"training": parts.train, "validation": parts.validation, "test": parts.test}
-    rests_on = conditions(named, backend=training.backend, threads=training.threads)
+    rests_on = conditions(
+        named, backend=training.backend, threads=training.threads, plugins=registry.files
+    )
     return Opened(resolved, training, parts.test, tuple(notes), rests_on)
 
 
@@ -248,12 +293,13 @@ def fitting_of(experiment: Experiment, registry: Registry) -> Fitting | None:
     InputError
         If they cannot be read, or what is said of equations is said of a network.
     """
-    text, name = experiment.network, "the equations"
-    if not (is_file := text.endswith(EQUATIONS_SUFFIX)) and "=" not in text:
+    system = equations_of(experiment.network, registry)
+    if system is None:
         for table in EQUATION_TABLES:
             if getattr(experiment, table):
                 raise InputError(
-                    f"{table} are given for the network {text}; they are for a file of equations"
+                    f"{table} are given for the network {experiment.network}; they are for a file "
+                    "of equations"
                 )
         return None
     if experiment.loss not in (None, EQUATIONS):
@@ -261,13 +307,32 @@ def fitting_of(experiment: Experiment, registry: Registry) -> Fitting | None:
             f"the loss {experiment.loss} is given for equations, whose last one is the loss; leave "
             "it out"
         )
-    from workbench.api.reading import read_system, read_text
+    from workbench.core.fitting import Fitting
 
-    if is_file:
-        text, name = read_text(text), text
-    text = "\n".join(text.splitlines())
-    system = read_system(text, name, registry)
     return Fitting(system, experiment.sizes, experiment.inputs, experiment.values)
+
+
+def equations_of(text: str, registry: Registry) -> System | None:
+    """The equations that a text is, or that the file it names holds; None for a network.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
+
+    >>> equations_of("2-2-1", load_registry()) is None
+    True
+    """
+    name = "the equations"
+    if text.endswith(EQUATIONS_SUFFIX):
+        from workbench.api.reading import read_text
+
+        text, name = read_text(text), text
+    elif "=" not in text:
+        return None
+    from workbench.api.reading import read_system
+
+    return read_system("\n".join(text.splitlines()), name, registry)
 
 
 def _read(experiment: Experiment, progress: Progress | None) -> AnyDataset:
@@ -275,6 +340,7 @@ def _read(experiment: Experiment, progress: Progress | None) -> AnyDataset:
     return open_dataset(
         data.train,
         targets=data.target,
+        ignore=data.ignore,
         header=data.header,
         missing=data.missing,
         decimal=data.decimal,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,23 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.api.arguments import Files, Names, files_of, known, names_of, require_plugins
-from workbench.api.experiments import fitting_of
+from workbench.api.experiments import equations_of, fitting_of
+from workbench.core.conditions import edited_plugins
 from workbench.core.data import AnyDataset, Dataset, Missing, Preparation, open_dataset
 from workbench.core.data import load as load_data
-from workbench.core.evaluation import Scores, score
 from workbench.core.experiment import Experiment, settings_of
 from workbench.core.export import Trained, export, exported
 from workbench.core.fitting import Fitting
-from workbench.core.gradcheck import MOST_ENTRIES, Method, Verdict
+from workbench.core.gradcheck import MOST_ENTRIES, Verdict
 from workbench.core.gradcheck import gradcheck as check_gradients
 from workbench.core.inference import ForwardPass
+from workbench.core.numeric_gradients import Method
 from workbench.core.opening import train as start_training
 from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
 from workbench.core.runs import SETTINGS, Run, load_run
-from workbench.core.trainable import EQUATIONS, Trainable, trainable_network
+from workbench.core.scores import Scores, score
+from workbench.core.trainable import EQUATIONS, NO_PREDICTION, Trainable, trainable_network
 from workbench.core.training import Training
 from workbench.derivation.network import Network
 from workbench.derivation.system import System
@@ -38,7 +41,10 @@ Array = NDArray[Any]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-ARGUMENTS = ("target", "sizes", "inputs", "values", "plugins")
+ARGUMENTS = (
+    *("target", "ignore", "header", "missing", "decimal"),
+    *("sizes", "inputs", "values", "plugins"),
+)
 """What `train` takes by name besides settings."""
 
 
@@ -107,7 +113,7 @@ def program(
 
 
 def gradcheck(
-    network: Network,
+    model: Network | System | str,
     *,
     strategies: Names = (),
     batch_size: int = 4,
@@ -115,12 +121,15 @@ def gradcheck(
     method: Method | str = Method.AUTO,
     step: float | None = None,
     entries: int = MOST_ENTRIES,
+    sizes: Mapping[str, int] = NOTHING,
+    values: Mapping[str, float] = NOTHING,
     plugins: Files = (),
 ) -> list[Verdict]:
-    """Hold the gradients of a network's program against numbers; see `workbench.core.gradcheck`.
+    """Hold the gradients of a model's program against numbers; see `workbench.core.gradcheck`.
 
     Parameters
     ----------
+    model : as in `train`.
     strategies : the name or names of those to check; all if empty.
     method : "auto", "complex" or "central".
 
@@ -130,22 +139,28 @@ def gradcheck(
     registry = _registry(plugins)
     names = names_of(strategies) or tuple(registry.strategies)
     verdicts = check_gradients(
-        network,
+        _built(model, registry),
         [build_strategy(name, registry) for name in names],
         batch_size=batch_size,
         seed=seed,
         method=_method(method),
         step=step,
         entries=entries,
+        sizes=sizes,
+        values=values,
     )
     return list(verdicts)
 
 
 def train(
-    model: Network | System,
+    model: Network | System | str,
     data: str | Path | Dataset,
     *,
     target: Names = (),
+    ignore: Names = (),
+    header: bool | None = None,
+    missing: Missing | str = Missing.REFUSE,
+    decimal: str = ".",
     strategy: str = "elementwise",
     sizes: Mapping[str, int] = NOTHING,
     inputs: Mapping[str, Sequence[str]] = NOTHING,
@@ -157,9 +172,12 @@ def train(
 
     Parameters
     ----------
-    model : a network, or equations of one sample with a scalar loss.
+    model : a network, or equations of one sample with a scalar loss; or a text: a network's such as
+        `2-2-1`, that of equations, or the path of a file of them that ends in `.eq`.
     data : a data set, or a file to read one from.
-    target : the column or columns to predict; the last if empty.
+    target : of a file, the column or columns to predict; the last if empty.
+    ignore : of a file, the column or columns that are no inputs either.
+    header, missing, decimal : of a file, as in `workbench.core.data.load`.
     sizes, inputs, values : of equations: sizes that the data leave open, the columns of an input,
         and the value of what is the same for every sample, each by name.
     settings : fields of `workbench.core.settings.Settings`; a schedule may be its name or a mapping
@@ -170,21 +188,39 @@ def train(
     InputError
         If a setting is unknown or of another type, or model and data do not fit.
 
-    >>> training = train(network("2-2-1"), "examples/data/xor.csv", epochs=2, batch_size=4)
+    Warns
+    -----
+    UserWarning
+        If equations predict nothing.
+
+    >>> training = train("2-2-1", "examples/data/xor.csv", epochs=2, batch_size=4)
     >>> [record.epoch for record in training]
     [1, 2]
     """
-    dataset = data if isinstance(data, Dataset) else load_data(data, targets=names_of(target))
     registry = _registry(plugins)
     chosen = settings_of(
         {"strategy": strategy, **settings},
         lambda name: build_strategy(name, registry),
         known=ARGUMENTS,
     )
-    if isinstance(model, Network):
-        return start_training(model, dataset, chosen)
-    fitting = Fitting(model, sizes, inputs, values)
+    built = _built(model, registry)
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = load_data(
+            data,
+            targets=names_of(target),
+            ignore=names_of(ignore),
+            header=header,
+            missing=missing,
+            decimal=decimal,
+        )
+    if isinstance(built, Network):
+        return start_training(built, dataset, chosen)
+    fitting = Fitting(built, sizes, inputs, values)
     fitted, dataset = fitting.fit(dataset, weighted=chosen.class_weights is not None)
+    if fitted.output is None:
+        warnings.warn(NO_PREDICTION, stacklevel=2)
     return start_training(fitted, dataset, chosen)
 
 
@@ -196,11 +232,17 @@ class Model:
     ----------
     preparation : how raw inputs become the model's; the classes, if it answers with classes.
     decimal : the mark before the fraction of a number in the files of training.
+    checkpoint : which of its run the parameters are from, "best" or "last"; None without a run.
+    epoch : how many epochs they were trained for when it was written.
+    notes : what a person should know before relying on it.
     """
 
     preparation: Preparation
     forward_pass: ForwardPass
     decimal: str = "."
+    checkpoint: str | None = None
+    epoch: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def network(self) -> Network | None:
@@ -216,36 +258,61 @@ class Model:
         return tuple(f"{model.output.symbol.name}_{n}" for n in range(1, model.outputs + 1))
 
     def predict(
-        self, data: str | Path | Array, *, header: bool | None = None, decimal: str | None = None
+        self,
+        data: str | Path | Array,
+        *,
+        header: bool | None = None,
+        missing: Missing | str | None = None,
+        decimal: str | None = None,
     ) -> Array:
         """The outputs (samples, outputs) for a file or raw inputs (samples, features).
 
         Numbers in a file are written as in training, unless `decimal` says otherwise.
+
+        Parameters
+        ----------
+        missing : "refuse", or "mean" to take the training part's mean for a missing input; None
+            does as training did. No sample is dropped: each gets its outputs.
         """
+        if missing == Missing.DROP:
+            raise InputError(
+                "--missing drop would leave samples without a prediction; expected refuse or mean"
+            )
+        preparation = self.preparation.filling(missing)
         if isinstance(data, str | Path):
             mark = decimal or self.decimal
-            prepared = self.preparation.read(data, header=header, decimal=mark)
-            return self.forward_pass.predict(prepared)
-        return self.forward_pass.predict(self.preparation.apply(np.asarray(data, np.float64)))
+            return self.forward_pass.predict(preparation.read(data, header=header, decimal=mark))
+        return self.forward_pass.predict(preparation.apply(np.asarray(data, np.float64)))
 
     def evaluate(
         self,
         data: str | Path | AnyDataset,
         *,
         header: bool | None = None,
+        missing: Missing | str | None = None,
         decimal: str | None = None,
     ) -> Scores:
         """How well the outputs meet the targets of a file, or of a data set like the training's.
 
         The columns are found by name as in training, and the classes are those of training.
+
+        Parameters
+        ----------
+        missing : "refuse", "mean" to take the training part's mean for a missing input, or "drop"
+            to leave out such samples; None does "mean" if training did, else "refuse".
         """
+        preparation = self.preparation.filling(missing)
         if isinstance(data, str | Path):
-            missing = Missing.REFUSE if self.preparation.fill is None else Missing.MEAN
-            mark = decimal or self.decimal
+            usual = Missing.REFUSE if preparation.fill is None else Missing.MEAN
             data = open_dataset(
-                data, header=header, decimal=mark, missing=missing, like=self.preparation
+                data,
+                header=header,
+                decimal=decimal or self.decimal,
+                missing=missing or usual,
+                offered=preparation.offered,
+                like=preparation,
             )
-        return score(self.forward_pass, self.preparation, data)
+        return score(self.forward_pass, preparation, data)
 
     @property
     def trained(self) -> Trained:
@@ -273,14 +340,44 @@ def load(run: str | Path, *, plugins: Files = ()) -> Model:
     ------
     InputError
         If the run cannot be read, or was trained with a plugin file that is not named.
+
+    Warns
+    -----
+    UserWarning
+        If such a plugin file is not what it was then.
     """
+    model = open_model(run, plugins=plugins)
+    for note in model.notes:
+        warnings.warn(note, stacklevel=2)
+    return model
+
+
+def open_model(run: str | Path, *, plugins: Files = ()) -> Model:
+    """Load the model of a run directory and leave its notes to be told by the caller."""
     found = load_run(run)
     require_plugins(found.plugin_files, plugins, found.path)
     registry = _registry(plugins)
     model = _model_of(found, registry)
     parameters = found.parameters(model.parameters)
     decimal = found.settings.get("data", {}).get("decimal", ".")
-    return Model(found.preparation, ForwardPass(model, parameters), decimal)
+    return Model(
+        found.preparation,
+        ForwardPass(model, parameters),
+        decimal,
+        found.checkpoint.stem,
+        found.values.get("epoch"),
+        tuple(edited_plugins(found.values.get("conditions", {}), registry.files)),
+    )
+
+
+def _built(model: Network | System | str, registry: Registry) -> Network | System:
+    """A model, read if it is a text."""
+    if isinstance(model, Network | System):
+        return model
+    if not isinstance(model, str):
+        raise InputError(f"{model!r:.80} is no model; expected a network, equations, or a text")
+    system = equations_of(model, registry)
+    return build_network(model, registry=registry) if system is None else system
 
 
 def _model_of(run: Run, registry: Registry) -> Trainable:

@@ -16,6 +16,7 @@ from workbench.cli.sources import (
     forms_of,
     is_equations,
     one_source,
+    refuse_given,
     system_of,
 )
 
@@ -192,9 +193,9 @@ def derive(
     one_source(source, expression)
     _refuse_what_does_not_go(context, emit, output_format, fragment, numbers)
     if source is None or is_equations(source):
-        _refuse_given(context, NETWORK_ONLY, "equations")
+        refuse_given(context, NETWORK_ONLY, "equations")
     if source in (LAYER, DEEP):
-        _refuse_given(context, GENERIC, source)
+        refuse_given(context, GENERIC, source)
     if voice is VoiceOption.KRONECKER:
         if strategy not in ("elementwise", "kronecker"):
             raise typer.BadParameter(
@@ -239,21 +240,11 @@ def _refuse_what_does_not_go(
 ) -> None:
     if emit is not None:
         also = NOT_IN_PROGRAM if emit is Target.PROGRAM else {}
-        _refuse_given(context, {**NOT_EMITTED, **also}, "--emit, which prints code")
+        refuse_given(context, {**NOT_EMITTED, **also}, "--emit, which prints code")
     if fragment and output_format not in (Format.LATEX, Format.HTML):
         raise typer.BadParameter("it needs --format latex or html", param_hint="--fragment")
     if numbers and output_format is Format.JSON:
         raise typer.BadParameter("it does not go with --format json", param_hint="--numbers")
-
-
-def _refuse_given(context: typer.Context, options: dict[str, str], what: str) -> None:
-    """Refuse those of some options that were given."""
-    sources = {name: context.get_parameter_source(name) for name in options}
-    given = [
-        options[name] for name, where in sources.items() if where and where.name == "COMMANDLINE"
-    ]
-    if given:
-        raise typer.BadParameter(f"does not go with {what}", param_hint=", ".join(given))
 
 
 def _of_name(

@@ -53,10 +53,10 @@ def export(
     plugin: PluginOption = None,
 ) -> None:
     """Write a trained network, preparation of inputs included, in a format of others."""
-    from workbench.api import load
+    from workbench.cli.models import load_model
     from workbench.core.export import ending, single_precision_reason
 
-    model = load(run, plugins=plugin or ())
+    model = load_model(run, plugin)
     if export_format is ExportFormat.ONNX and (reason := single_precision_reason(model.trained)):
         print(f"workbench: warning: {reason}", file=sys.stderr)
     if output is None and export_format is not ExportFormat.NUMPY_SOURCE:

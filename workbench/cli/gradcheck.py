@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.assignments import assigned
 from workbench.cli.options import (
     ActivationOption,
     LossOption,
-    NetworkArgument,
     PluginOption,
     SeedOption,
     StrategyOption,
 )
+from workbench.cli.sources import is_equations, refuse_given
 
 if TYPE_CHECKING:
     from workbench.core.gradcheck import Verdict
+    from workbench.derivation.network import Network
+    from workbench.derivation.system import System
 
 
 class Format(StrEnum):
@@ -37,13 +41,43 @@ class MethodName(StrEnum):
     CENTRAL = "central"
 
 
+NETWORK_ONLY = {"activation": "--activation", "loss": "--loss"}
+EQUATIONS_ONLY = {"sizes": "--size", "values": "--set"}
+
 COLUMNS = ("strategy", "parameter", "shape", "verdict", "error", "at", "analytic", "numeric")
 
 
 def gradcheck(
-    network: NetworkArgument,
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK|FILE.eq",
+            help="Widths from input to output, 2-2-1, with an activation where a layer has its "
+            "own: 64-32:tanh-10:softmax; or a file of equations, or - for standard input.",
+            show_default=False,
+        ),
+    ],
     activation: ActivationOption = "sigmoid",
     loss: LossOption = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size",
+            metavar="NAME=NUMBER",
+            help="Size in a file of equations; small and drawn if not given; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=NUMBER",
+            help="Value of an input of equations that is the same for every sample; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     strategy: StrategyOption = "all",
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Samples drawn.")] = 4,
     seed: SeedOption = 0,
@@ -65,37 +99,51 @@ def gradcheck(
 
     Example: workbench gradcheck 2-2-1 --strategy all
     """
-    from workbench.core.gradcheck import Method
     from workbench.core.gradcheck import gradcheck as check
+    from workbench.core.numeric_gradients import Method
     from workbench.plugins.build import build_network, build_strategy
     from workbench.plugins.registry import load_registry
 
     registry = load_registry(plugin or ())
-    built = build_network(network, activation=activation, loss=loss, registry=registry)
+    model: Network | System
+    if is_equations(source):
+        from workbench.api.reading import read_system, read_text
+
+        refuse_given(context, NETWORK_ONLY, "equations")
+        model = read_system(read_text(source), source, registry)
+    else:
+        refuse_given(context, EQUATIONS_ONLY, "a network")
+        model = build_network(source, activation=activation, loss=loss, registry=registry)
     names = list(registry.strategies) if strategy == "all" else [strategy]
     verdicts = check(
-        built,
+        model,
         [build_strategy(name, registry) for name in names],
         batch_size=batch_size,
         seed=seed,
         method=Method(method.value),
         step=step,
         entries=entries,
+        sizes=assigned("--size", sizes or (), int),
+        values=assigned("--set", values or (), float),
     )
-    if output_format is Format.TEXT:
-        print(_row(COLUMNS))
+    if not _all_pass(verdicts, output_format):
+        raise typer.Exit(1)
+
+
+def _all_pass(verdicts: Iterable[Verdict], output_format: Format) -> bool:
+    """Print verdicts as they come, then on standard error why some did not pass."""
+    is_text = output_format is Format.TEXT
     messages: dict[str, list[str]] = {}
-    for verdict in verdicts:
-        print(
-            _json(verdict) if output_format is Format.JSONL else _row(_cells(verdict)), flush=True
-        )
+    for place, verdict in enumerate(verdicts):
+        if is_text and place == 0:
+            print(_row(COLUMNS))
+        print(_row(_cells(verdict)) if is_text else _json(verdict), flush=True)
         if verdict.verdict != "pass":
             messages.setdefault(verdict.message, []).append(verdict.parameter)
     for told, parameters in messages.items():
         listing = ", ".join(dict.fromkeys(parameters))
         print(f"workbench: {listing}: {told}", file=sys.stderr)
-    if messages:
-        raise typer.Exit(1)
+    return not messages
 
 
 def _json(verdict: Verdict) -> str:
@@ -108,7 +156,7 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
     return (
         verdict.strategy,
         verdict.parameter,
-        "×".join(map(str, verdict.shape)),
+        "×".join(map(str, verdict.shape or (1,))),
         verdict.verdict if verdict.verdict == "pass" else verdict.verdict.upper(),
         _number(verdict.max_relative_error, ".1e"),
         "[" + ",".join(map(str, verdict.worst_index)) + "]",

@@ -134,19 +134,15 @@ def boundary(
     plugin: PluginOption = None,
 ) -> None:
     """Draw what a run of two inputs answers."""
-    from workbench.api import load as load_model
+    from workbench.cli.models import load_model
     from workbench.core.data import load
     from workbench.plotting.boundary import boundary_figure
     from workbench.plotting.save import save
 
-    model = load_model(run, plugins=plugin or ())
+    model = load_model(run, plugin)
     preparation = model.preparation
-    points = data and load(
-        data,
-        targets=preparation.target_names,
-        categorical=preparation.classes is not None,
-    )
-    save(boundary_figure(model.forward_pass.predict, preparation, points or None), output)
+    points = load(data, decimal=model.decimal, like=preparation) if data else None
+    save(boundary_figure(model.forward_pass.predict, preparation, points), output)
 
 
 def _network(

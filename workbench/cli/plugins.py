@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 COLUMNS = ("name", "kind", "formula", "derivative", "origin")
+
+WIDEST = 100
+"""No line of a table is longer; what does not fit into its column goes on in the next line."""
 
 
 @app.callback(invoke_without_command=True)
@@ -35,7 +40,7 @@ def plugins(
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        _print_table([COLUMNS, *(tuple(row.values()) for row in rows)])
+        _print_by_origin(rows)
     _warn_of_problems(registry)
 
 
@@ -71,11 +76,30 @@ def _row(entry: Entry, registry: Registry) -> dict[str, str]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def _print_by_origin(rows: Sequence[dict[str, str]]) -> None:
+    """Print a table for each kind and origin."""
+    tables: dict[str, list[tuple[str, ...]]] = {}
     for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        cells = row["name"], row["formula"], row["derivative"]
+        tables.setdefault(f"{row['kind']}, from {row['origin']}", []).append(cells)
+    for title, table in tables.items():
+        print(title)
+        _print_table(table, indent="  ")
+
+
+def _print_table(rows: Sequence[Sequence[str]], indent: str = "") -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = WIDEST - len(indent) - len("  ") * (len(widths) - 1)
+    while sum(widths) > room:
+        widths[widths.index(max(widths))] -= 1
+    for row in rows:
+        columns = (
+            wrap(cell, width, break_on_hyphens=False) if cell else []
+            for cell, width in zip(row, widths, strict=True)
+        )
+        for cells in zip_longest(*columns, fillvalue=""):
+            padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+            print((indent + "  ".join(padded)).rstrip())
 
 
 def _warn_of_problems(registry: Registry) -> None:

@@ -1,9 +1,9 @@
-"""What `workbench derive` is given: a network, a file of equations, standard input, a formula."""
+"""What commands derive or check: a network, a file of equations, standard input, a formula."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,22 @@ def is_equations(source: str) -> bool:
     from workbench.derivation.network import WRITTEN
 
     return not WRITTEN.fullmatch(source) and Path(source).is_file()
+
+
+def refuse_given(context: typer.Context, options: Mapping[str, str], what: str) -> None:
+    """Refuse those of some options, by the names of their parameters, that were given.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is one.
+    """
+    sources = {name: context.get_parameter_source(name) for name in options}
+    given = [
+        options[name] for name, where in sources.items() if where and where.name == "COMMANDLINE"
+    ]
+    if given:
+        raise typer.BadParameter(f"does not go with {what}", param_hint=", ".join(given))
 
 
 def one_source(source: str | None, expression: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What the last bits of a training rest on, besides its settings: its samples and the machine.
+"""What a training rests on besides its settings: its samples, its plugin files and the machine.
 
 One or two threads, another processor or another version of NumPy change the last bits of a product
 of matrices. So a training that is resumed is the same bit by bit only under the same conditions;
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,9 +24,16 @@ from workbench.errors import InputError
 SAMPLES = "samples"
 """The condition without which a training cannot go on at all."""
 
+PLUGINS = "plugin files"
+"""The condition that says what functions are: the name and the digest of each file."""
+
 
 def conditions(
-    parts: Mapping[str, AnyDataset], *, backend: str, threads: int | None
+    parts: Mapping[str, AnyDataset],
+    *,
+    backend: str,
+    threads: int | None,
+    plugins: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """The conditions of a training at this moment, in the types of JSON.
 
@@ -35,12 +42,14 @@ def conditions(
     parts : the data sets by the names of their parts.
     backend : what makes the steps.
     threads : of matrix products; None asks the library how many it takes.
+    plugins : the name and the digest of each plugin file.
     """
     found = {f"{SAMPLES} of {name}": _digest(data) for name, data in parts.items() if len(data)}
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     compiler = {"numba": _version("numba")} if backend == "numba" else {}
     return {
         **found,
+        PLUGINS: [list(file) for file in plugins],
         "workbench": _version("backprop-workbench"),
         "Python": platform.python_version(),
         "NumPy": np.__version__,
@@ -52,7 +61,7 @@ def conditions(
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What differs from the conditions that a checkpoint was written under, one sentence each.
+    """What differs from the conditions that a checkpoint was written under, and what of it.
 
     Raises
     ------
@@ -60,17 +69,41 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
         If the samples differ.
 
     >>> list(differences({"NumPy": "2.0"}, {"NumPy": "2.4"}))
-    ['NumPy was 2.0 and is 2.4']
+    ['NumPy was 2.0 and is 2.4: the last bits of the numbers may differ']
     """
+    yield from edited_plugins(before, now.get(PLUGINS, ()))
     for name in {**before, **now}:
-        if before.get(name) == now.get(name):
+        if name == PLUGINS or before.get(name) == now.get(name):
             continue
         if name.startswith(SAMPLES):
             raise InputError(
                 f"the {name} are not those that the run was begun with; give back the same data, "
                 "or begin a new run"
             )
-        yield f"{name} was {before.get(name)} and is {now.get(name)}"
+        yield (
+            f"{name} was {before.get(name)} and is {now.get(name)}: the last bits of the numbers "
+            "may differ"
+        )
+
+
+def edited_plugins(before: Mapping[str, Any], now: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Which plugin files are not what they were when a checkpoint was written, and what of it.
+
+    Parameters
+    ----------
+    before : the conditions that it was written under.
+    now : the name and the digest of each file as it is.
+
+    >>> list(edited_plugins({PLUGINS: [["a.py", "9f86"], ["b.py", "e3b0"]]}, [("b.py", "e3b0")]))
+    ['the plugin file a.py was edited since the run was trained: results follow what it says now']
+    """
+    files = {tuple(file) for file in now}
+    for name, digest in before.get(PLUGINS, ()):
+        if (name, digest) not in files:
+            yield (
+                f"the plugin file {name} was edited since the run was trained: results follow what "
+                "it says now"
+            )
 
 
 def _digest(data: AnyDataset) -> str:

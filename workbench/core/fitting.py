@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
 from workbench.calculus.expressions import Kind
 from workbench.core.columns import known_width
 from workbench.core.data.dataset import Columns, Dataset
 from workbench.core.samples import D, recognise_classes
-from workbench.core.trainable import Trainable, trainable_equations
+from workbench.core.trainable import Trainable, exact_values, trainable_equations
 from workbench.derivation.system import System
 
 
@@ -68,7 +67,7 @@ class Fitting:
             targets=targets,
             chosen=self.inputs,
             sizes=self.sizes,
-            values={name: Fraction(repr(value)) for name, value in self.values.items()},
+            values=exact_values(self.values),
             weighted=weighted,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from math import prod
+from math import isfinite, prod
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +27,13 @@ from workbench.calculus.expressions import (
 from workbench.calculus.rewriting import substitute
 from workbench.core.columns import Columns, sample_shape
 from workbench.core.prediction import prediction_of, with_prediction
-from workbench.derivation.batching import BatchFormError, batched, is_batch, weights_of
+from workbench.derivation.batching import (
+    BatchFormError,
+    batched,
+    is_batch,
+    require_scalar_loss,
+    weights_of,
+)
 from workbench.derivation.naming import with_named_parts
 from workbench.derivation.network import BATCH, TARGET, Network
 from workbench.derivation.system import Equation, System
@@ -37,6 +43,11 @@ Array = NDArray[Any]
 
 EQUATIONS = "equations"
 """What stands in the place of a loss's name where the loss is an equation."""
+
+NO_PREDICTION = (
+    "nothing is predicted: every equation that depends on an input depends on a target; give the "
+    "prediction an equation of its own, such as p = W x"
+)
 
 
 @dataclass(frozen=True)
@@ -110,10 +121,7 @@ class Trainable:
     def require_prediction(self) -> None:
         """Refuse equations that predict nothing."""
         if self.output is None:
-            raise InputError(
-                "there is nothing to predict: every equation that depends on an input depends on "
-                "a target; give the prediction an equation of its own, such as p = W x"
-            )
+            raise InputError(NO_PREDICTION)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -139,6 +147,18 @@ class Trainable:
     def meets_targets(self) -> bool:
         """Whether the prediction has an entry for each column of targets, to be held against it."""
         return self.outputs == self.target_width
+
+    @property
+    def uncompared(self) -> str | None:
+        """Why no prediction is held against targets, so that the loss is all that can be told."""
+        if self.output is None:
+            return NO_PREDICTION
+        if self.meets_targets:
+            return None
+        return (
+            f"the prediction {self.output.symbol.name} and the targets of a sample have "
+            f"{self.outputs} and {self.target_width} numbers, so the loss is all that is told"
+        )
 
     def views(
         self, inputs: Array, targets: Array | None = None, weights: Array | None = None
@@ -251,7 +271,8 @@ def trainable_equations(
     >>> found.parameters["w"], found.inputs[0].columns
     ((2,), slice(0, 2, None))
     """
-    system = _with_values(system, values or {})
+    require_scalar_loss(system)
+    system = with_values(system, values or {})
     if prediction_of(system) is None:
         system = with_named_parts(system)
     system = with_prediction(system)
@@ -312,8 +333,36 @@ def _width(parts: Sequence[Part]) -> int:
     return max((part.columns.stop for part in parts), default=0)
 
 
-def _with_values(system: System, values: Mapping[str, Fraction]) -> System:
-    """The system with numbers for what is the same for every sample."""
+def exact_values(values: Mapping[str, float]) -> dict[str, Fraction]:
+    """Values by name as the decimal fractions that they are written as.
+
+    Raises
+    ------
+    InputError
+        If one is not finite.
+
+    >>> exact_values({"lambda": 0.1})
+    {'lambda': Fraction(1, 10)}
+    """
+    for name, value in values.items():
+        if not isfinite(value):
+            raise InputError(f"the value of {name} is {value}; expected a finite number")
+    return {name: Fraction(repr(value)) for name, value in values.items()}
+
+
+def with_values(system: System, values: Mapping[str, Fraction]) -> System:
+    """The system with numbers for what is the same for every sample.
+
+    Raises
+    ------
+    InputError
+        If a name is that of no input or target.
+
+    >>> from workbench.api import equations
+    >>> system = equations("input c : 1; parameter w : 2; L = c w' w")
+    >>> with_values(system, {"c": Fraction(1, 2)}).of_kind(Kind.INPUT)
+    ()
+    """
     given = {s.symbol.name: s for s in system.of_kind(Kind.INPUT, Kind.TARGET)}
     for name in values:
         if name not in given:

@@ -88,13 +88,24 @@ def weights_of(system: System) -> Expression | None:
     return next((target for target in targets if target.shape == (BATCH, ONE)), None)
 
 
-def _refuse_unfit(system: System) -> None:
+def require_scalar_loss(system: System) -> None:
+    """Refuse a loss that is more than one number.
+
+    Raises
+    ------
+    InputError
+        If it is.
+    """
     name = system.loss.symbol.name
     if not system.loss.is_scalar:
         raise InputError(
             f"{name} is {describe(system.loss.shape)}; training needs a loss that is one number, "
             f"such as sum({name}.^2), as the last equation"
         )
+
+
+def _refuse_unfit(system: System) -> None:
+    require_scalar_loss(system)
     if is_batch(system):
         raise InputError(
             f"the equations have a size {BATCH!r}, so they are for a batch already; call the size "

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from pluggy import PluginManager, PluginValidationError
 
@@ -56,8 +56,32 @@ class Entry:
         return (self.record.name, *getattr(self.record, "aliases", ()))
 
 
+class PluginFile(NamedTuple):
+    """A plugin file as it was when it ran: its name without folders, and the SHA-256 of its bytes.
+
+    >>> PluginFile.of(Path("plugins/mine.py"), b"")  # doctest: +ELLIPSIS
+    PluginFile(name='mine.py', digest='e3b0c442...')
+    """
+
+    name: str
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path, source: bytes) -> PluginFile:
+        """The file of this content."""
+        from hashlib import sha256
+
+        return cls(path.name, sha256(source).hexdigest())
+
+
 class Registry:
     """Records by name, read-only, sorted.
+
+    Attributes
+    ----------
+    entries : all records, with where they come from.
+    problems : why installed plugins are left out.
+    files : the plugin files that were given by path.
 
     >>> swish = Entry(Activation(name="swish", formula="z * sigmoid(z)"), "swish.py")
     >>> registry = Registry([swish])
@@ -67,10 +91,16 @@ class Registry:
     'swish.py'
     """
 
-    def __init__(self, entries: Iterable[Entry], problems: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        problems: Iterable[str] = (),
+        files: Iterable[PluginFile] = (),
+    ) -> None:
         ordered = sorted(entries, key=lambda entry: (entry.kind, entry.record.name))
         self.entries = tuple(ordered)
         self.problems = tuple(problems)
+        self.files = tuple(files)
         self.activations = self._by_name(Activation)
         self.losses = self._by_name(Loss)
         self.strategies = self._by_name(JacobianStrategy)
@@ -121,11 +151,14 @@ def load_registry(files: Sequence[Path] = ()) -> Registry:
     if not files:
         return installed
     entries = installed.entries
+    loaded: list[PluginFile] = []
     for path in dict.fromkeys(files):
-        for entry in _load_file(path):
+        source = _read_file(path)
+        loaded.append(PluginFile.of(path, source))
+        for entry in _run_file(path, source):
             _refuse_clash(entry, entries)
             entries += (entry,)
-    return Registry(entries, installed.problems)
+    return Registry(entries, installed.problems, loaded)
 
 
 @cache
@@ -168,11 +201,14 @@ def _origin(entry_point: EntryPoint) -> str:
     return f"{_distribution(entry_point)}: {entry_point.value}"
 
 
-def _load_file(path: Path) -> list[Entry]:
+def _read_file(path: Path) -> bytes:
     try:
-        source = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"plugin file {path}: {error.strerror}") from error
+
+
+def _run_file(path: Path, source: bytes) -> list[Entry]:
     try:
         return _entries(_execute(path, source), str(path))
     except (Exception, SystemExit) as error:
