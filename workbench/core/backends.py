@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from math import prod
 from typing import Any
 
-from workbench.core.program.buffers import assign_buffers
 from workbench.core.program.calls import PRIMITIVES
 from workbench.core.program.source import Lowered
 from workbench.core.steppers import Learner, Stepper
@@ -105,10 +104,11 @@ def _is_for_numba(learner: Learner, lowered: Lowered) -> bool:
     """Whether numba is installed and can compute it."""
     if find_spec("numba") is None:
         return False
+    from workbench.core.program.loops import loop_buffers
     from workbench.core.program.numba_source import numba_loop
 
     try:
-        buffers = assign_buffers(lowered.blocks)
+        buffers = loop_buffers(lowered, keeps_outputs=False)
         numba_loop(lowered, buffers, learner.optimizer, keeps_outputs=False)
     except InputError:
         return False

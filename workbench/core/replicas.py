@@ -143,7 +143,7 @@ class ReplicaTraining(Training):
         steps, weight = len(rows.losses), self.model.loss_weight(part.counted[0])
         figures = {"loss": rows.losses * (weight / part.counted[0])}
         if self._has_classes:
-            figures["accuracy"] = rows.correct / len(part.targets)
+            figures["accuracy"] = rows.correct / part.batches.size
         figures["learning_rate"] = self._learning_rates(progress.step + 1, steps)
         figures["gradient_norm"] = np.sqrt(rows.squares)
         progress.epoch += steps
@@ -233,8 +233,8 @@ class ReplicaTraining(Training):
         found, outputs = stepper.forward(self.replicas, group, views)
         losses += found * self.model.loss_weight(counted(batch))
         if self._has_classes:
-            right = chosen_classes(batch.targets)[:, None]
-            correct += np.count_nonzero(chosen_classes(outputs) == right, axis=0)
+            assert batch.classes is not None
+            correct += np.count_nonzero(chosen_classes(outputs) == batch.classes[:, None], axis=0)
 
     # steps
 
@@ -260,8 +260,8 @@ class ReplicaTraining(Training):
         number = min(self._steps_a_span, most, until_flush, max(1, ROOM // replicas.count))
         size = part.batches.size
         batches = part.batches.data[start : start + number]
-        if self._has_classes:
-            classes = chosen_classes(part.targets).reshape(-1, size, 1)
+        if part.classes is not None and self._has_classes:
+            classes = part.classes.reshape(-1, size, 1)
             places = range(start, start + number)
             batches = [
                 (*batch, classes[place % len(classes)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.program.buffers import assign_buffers
+from workbench.core.program.loops import loop_buffers
 from workbench.core.program.numba_source import numba_loop
 from workbench.core.program.number_loops import numba_numbers
 from workbench.core.program.source import Lowered
@@ -46,7 +46,7 @@ class NumbaStepper:
         if size_in_numbers(lowered) <= FEW_NUMBERS:
             source = numba_numbers(lowered, learner.optimizer, keeps_outputs=keeps_outputs)
         else:
-            buffers = assign_buffers(lowered.blocks)
+            buffers = loop_buffers(lowered, keeps_outputs=keeps_outputs)
             source, allocations = numba_loop(
                 lowered, buffers, learner.optimizer, keeps_outputs=keeps_outputs
             )
