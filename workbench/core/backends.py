@@ -104,12 +104,10 @@ def _is_for_numba(learner: Learner, lowered: Lowered) -> bool:
     """Whether numba is installed and can compute it."""
     if find_spec("numba") is None:
         return False
-    from workbench.core.program.loops import loop_buffers
-    from workbench.core.program.numba_source import numba_loop
+    from workbench.core.steppers.numba_stepper import numba_program
 
     try:
-        buffers = loop_buffers(lowered, keeps_outputs=False)
-        numba_loop(lowered, buffers, learner.optimizer, keeps_outputs=False)
+        numba_program(lowered, learner.optimizer, keeps_outputs=False)
     except InputError:
         return False
     return True

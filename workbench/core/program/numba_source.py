@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from workbench.core.optimizers import Optimizer
-from workbench.core.program.buffers import Buffers, needed_calls
+from workbench.core.program.buffers import Allocation, Buffers, needed_calls
 from workbench.core.program.calls import (
     COLUMN,
     ELEMENTWISE,
@@ -33,7 +33,7 @@ INDICES = ("i", "j")
 
 def numba_loop(
     lowered: Lowered, buffers: Buffers, optimizer: Optimizer, *, keeps_outputs: bool
-) -> tuple[str, list[tuple[str, tuple[int, ...], bool]]]:
+) -> tuple[str, list[Allocation]]:
     """A module with the function `train(samples, starts, outputs, losses, squares, vectors,
     scalars, parameters, gradients, buffers)`, which returns how many steps it made.
 

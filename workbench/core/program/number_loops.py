@@ -13,7 +13,7 @@ from workbench.core.program.loops import FreeNames, data_of, names_of, results_o
 from workbench.core.program.python_source import PythonWriter
 from workbench.core.program.source import Lowered
 
-_NUMBER = re.compile(r"(?<![\w.])\d+\.\d*(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d*(?:e[+-]?\d+)?|e[+-]?\d+)")
 _CALLED = re.compile(r"\w+(?=\()|\binf\b")
 
 
@@ -113,6 +113,10 @@ class TypedNumbers:
     Attributes
     ----------
     names : by number, as it is written.
+
+    >>> typed = TypedNumbers()
+    >>> typed.line("x = y[3] + 1e-05 * 2.0"), typed.constants
+    ('x = y[3] + number_1 * number_2', ['number_1 = dtype(1e-05)', 'number_2 = dtype(2.0)'])
     """
 
     def __init__(self) -> None:
