@@ -81,6 +81,7 @@ class ReplicaTraining(Training):
         self._own_rates = _rates_of(settings)
         self._groups = groups(self._learner, settings.batch_size, settings.replicas)
         self._programs: dict[tuple[int, int], ReplicaStepper] = {}
+        self._rows = Rows.empty(0, settings.replicas, self.parameters.dtype)
         self._sums = np.zeros((3, settings.replicas))
         self._figures = np.zeros((len(self._figure_names), settings.replicas))
         self._known_scalars: tuple[int, Mapping[str, Array]] = (-1, {})
@@ -254,7 +255,7 @@ class ReplicaTraining(Training):
             self.pause()
 
     def _advance(self, part: Round, start: int, most: int) -> Rows:
-        """Make steps with some of the batches, at most so many."""
+        """Make steps with some of the batches, at most so many; the next call writes over them."""
         begin, progress, replicas = perf_counter(), self.progress, self.replicas
         until_flush = FLUSH_INTERVAL - progress.step % FLUSH_INTERVAL
         number = min(self._steps_a_span, most, until_flush, max(1, ROOM // replicas.count))
@@ -267,7 +268,9 @@ class ReplicaTraining(Training):
                 (*batch, classes[place % len(classes)])
                 for place, batch in zip(places, batches, strict=True)
             ]
-        rows = Rows.empty(number, replicas.count, self.parameters.dtype)
+        if len(self._rows.losses) < number:
+            self._rows = Rows.empty(number, replicas.count, self.parameters.dtype)
+        rows = Rows(*(part[:number] for part in self._rows))
         scalars = self._replica_scalars(number)
         for group in self._groups:
             stepper = self._replica_stepper(group, size)
