@@ -71,7 +71,7 @@ class SmallTraining:
             record = self.train_epoch()
             best = record["loss"] < (math.inf if self.best_loss is None else self.best_loss)
             self.best_loss = record["loss"] if best else self.best_loss
-            writer.record(json.dumps(record))
+            writer.record(json.dumps(record) + "\n")
             print(json.dumps(record), flush=True)
             state = self.state()
             finished = self.epoch == self.epochs

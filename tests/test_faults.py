@@ -121,8 +121,7 @@ def half(place: Path) -> None:
     training = SmallTraining(epochs=EPOCHS)
     with RunWriter.create(place, settings(0, EPOCHS), training.state()) as writer:
         training.run(writer, until=1)
-        writer.record(json.dumps(training.train_epoch()))
-        writer.flush()
+        writer.record(json.dumps(training.train_epoch()) + "\n")
     (place / f".workbench-{0:016x}").touch()
 
 

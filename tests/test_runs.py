@@ -28,8 +28,7 @@ def stopped(path: Path, epochs: int) -> None:
     training = SmallTraining()
     with RunWriter.create(path, settings(0), training.state()) as writer:
         training.run(writer, until=epochs)
-        writer.record(json.dumps(training.train_epoch()))
-        writer.flush()
+        writer.record(json.dumps(training.train_epoch()) + "\n")
 
 
 def test_a_run_holds_what_was_trained(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from json import JSONEncoder
 from shutil import get_terminal_size
 from time import monotonic
 from types import FrameType
@@ -33,8 +32,6 @@ STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """The exit code that each signal leads to."""
 
 PIPE_CLOSED = 141
-
-encode = JSONEncoder(allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,7 @@ class Session:
         self._kept_epoch = self._training.progress.epoch
         self._first_step = self._training.progress.step
         self._last: EpochRecord | None = None
+        self._lines: list[str] = []
         self._kept_best = self._training.best
         self._training.pause = self._pause
         self._training.epochs_a_pause = interval.epochs if writer else 0
@@ -111,7 +109,7 @@ class Session:
             try:
                 for record in self._training:
                     self._last = record
-                    self._print(encode(record.to_json()))
+                    self._lines.append(f"{record.to_line()}\n")
                     if self._events is not None:
                         self._events.add(record)
                 self._flush()
@@ -132,22 +130,17 @@ class Session:
             self._keep(finished=True)
         self._tell_end()
 
-    def _print(self, line: str) -> None:
-        if self._writer is not None:
-            self._writer.record(line)
-        if self._shows and sys.stdout.isatty():
-            self._erase()
-        try:
-            sys.stdout.write(line + "\n")
-        except BrokenPipeError:
-            self._status = self._status or PIPE_CLOSED
-
     def _flush(self) -> None:
+        """Keep and print the records since the last time."""
+        lines, self._lines = "".join(self._lines), []
         if self._writer is not None:
-            self._writer.flush()
+            self._writer.record(lines)
         if self._events is not None:
             self._events.flush()
+        if lines and self._shows and sys.stdout.isatty():
+            self._erase()
         try:
+            sys.stdout.write(lines)
             sys.stdout.flush()
         except BrokenPipeError:
             self._status = self._status or PIPE_CLOSED
@@ -179,6 +172,7 @@ class Session:
 
     def _keep_replicas(self) -> None:
         if self._writer is not None and (records := self._opened.replica_records()):
+            from workbench.core.progress import encode
             from workbench.core.runs import REPLICAS
 
             self._writer.keep(REPLICAS, "".join(f"{encode(record)}\n" for record in records))
@@ -195,6 +189,7 @@ class Session:
             words.append(f"accuracy {told['accuracy']:.4g}")
         print(f"workbench: test part: {', '.join(words)}", file=sys.stderr)
         if self._writer is not None:
+            from workbench.core.progress import encode
             from workbench.core.runs import TEST
 
             self._writer.keep(TEST, f"{encode(told)}\n")

@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from math import prod
 from typing import Any
 
-from workbench.core.program.buffers import assign_buffers
 from workbench.core.program.calls import PRIMITIVES
 from workbench.core.program.source import Lowered
 from workbench.core.steppers import Learner, Stepper
@@ -105,11 +104,10 @@ def _is_for_numba(learner: Learner, lowered: Lowered) -> bool:
     """Whether numba is installed and can compute it."""
     if find_spec("numba") is None:
         return False
-    from workbench.core.program.numba_source import numba_loop
+    from workbench.core.steppers.numba_stepper import numba_program
 
     try:
-        buffers = assign_buffers(lowered.blocks)
-        numba_loop(lowered, buffers, learner.optimizer, keeps_outputs=False)
+        numba_program(lowered, learner.optimizer, keeps_outputs=False)
     except InputError:
         return False
     return True

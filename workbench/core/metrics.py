@@ -19,7 +19,7 @@ BLOCK = 2**20
 
 
 class Metrics:
-    """The file while it is written; lines wait until they are flushed.
+    """The file while it is written.
 
     Raises
     ------
@@ -30,8 +30,7 @@ class Metrics:
 
     >>> import tempfile
     >>> metrics = Metrics(Path(tempfile.mkdtemp(), "metrics.jsonl"))
-    >>> metrics.add('{"epoch": 1}')
-    >>> metrics.flush()
+    >>> metrics.append('{"epoch": 1}\\n')
     >>> metrics.to_json()["bytes"]
     13
     """
@@ -42,7 +41,6 @@ class Metrics:
         self._path = path
         self._descriptor = os.open(path, flags, 0o666)
         self._length, self._digest = 0, sha256()
-        self._waiting: list[bytes] = []
         if not new:
             try:
                 self._cut_back(told)
@@ -50,19 +48,15 @@ class Metrics:
                 self.close()
                 raise
 
-    def add(self, line: str) -> None:
-        """Take a line, to be written with the next flush."""
-        self._waiting.append(f"{line}\n".encode())
-
-    def flush(self) -> None:
-        """Append the lines that wait.
+    def append(self, text: str) -> None:
+        """Append lines, each with its end.
 
         Raises
         ------
         StorageError
             If they cannot be written; then the file is as before.
         """
-        lines, self._waiting = b"".join(self._waiting), []
+        lines = text.encode()
         with writing(self._path):
             try:
                 write_all(self._descriptor, lines)
@@ -73,19 +67,18 @@ class Metrics:
         self._count(lines)
 
     def sync(self) -> None:
-        """Append the lines that wait, and have all of the file on the disk.
+        """Have all of the file on the disk.
 
         Raises
         ------
         StorageError
             If that fails.
         """
-        self.flush()
         with writing(self._path):
             os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file; lines that wait are lost."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def to_json(self) -> dict[str, Any]:

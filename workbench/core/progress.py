@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from json import JSONEncoder
 from typing import Any, NamedTuple
+
+encode = JSONEncoder(allow_nan=False).encode
 
 
 class EpochRecord(NamedTuple):
@@ -29,6 +32,17 @@ class EpochRecord(NamedTuple):
     learning_rate: float
     gradient_norm: float
 
+    def to_line(self) -> str:
+        """Return the record as a line of JSON, without its end.
+
+        >>> EpochRecord(1, 4, 0.5, None, 0.25, None, 0.1, 1e-5).to_line()[:42]
+        '{"epoch": 1, "step": 4, "loss": 0.5, "accu'
+        """
+        line = _LINE % self
+        if "inf" in line or "nan" in line:
+            return encode(self.to_json())
+        return line.replace("None", "null")
+
     def to_json(self) -> dict[str, Any]:
         """Return the record in the types of JSON, where a number that is not finite is None.
 
@@ -41,6 +55,10 @@ class EpochRecord(NamedTuple):
             return record
         broken = [name for name, value in record.items() if value and not math.isfinite(value)]
         return record | dict.fromkeys(broken) | {"finite": False}
+
+
+_LINE = "{" + ", ".join(f'"{name}": %r' for name in EpochRecord._fields) + "}"
+"""A record as JSON, but for what is None: the numbers of Python are those of JSON."""
 
 
 @dataclass

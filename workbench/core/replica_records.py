@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.progress import EpochRecord
+from workbench.core.progress import EpochRecord, encode
 
 Array = NDArray[Any]
 
@@ -30,6 +30,10 @@ class ReplicaRecord(EpochRecord):
     frozen: int
     best_replica: int
     spread: Mapping[str, float]
+
+    def to_line(self) -> str:
+        """Return the record as a line of JSON, without its end."""
+        return encode(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Return the record in the types of JSON, where a number that is not finite is None."""

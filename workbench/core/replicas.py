@@ -81,6 +81,7 @@ class ReplicaTraining(Training):
         self._own_rates = _rates_of(settings)
         self._groups = groups(self._learner, settings.batch_size, settings.replicas)
         self._programs: dict[tuple[int, int], ReplicaStepper] = {}
+        self._rows = Rows.empty(0, settings.replicas, self.parameters.dtype)
         self._sums = np.zeros((3, settings.replicas))
         self._figures = np.zeros((len(self._figure_names), settings.replicas))
         self._known_scalars: tuple[int, Mapping[str, Array]] = (-1, {})
@@ -143,7 +144,7 @@ class ReplicaTraining(Training):
         steps, weight = len(rows.losses), self.model.loss_weight(part.counted[0])
         figures = {"loss": rows.losses * (weight / part.counted[0])}
         if self._has_classes:
-            figures["accuracy"] = rows.correct / len(part.targets)
+            figures["accuracy"] = rows.correct / part.batches.size
         figures["learning_rate"] = self._learning_rates(progress.step + 1, steps)
         figures["gradient_norm"] = np.sqrt(rows.squares)
         progress.epoch += steps
@@ -233,8 +234,8 @@ class ReplicaTraining(Training):
         found, outputs = stepper.forward(self.replicas, group, views)
         losses += found * self.model.loss_weight(counted(batch))
         if self._has_classes:
-            right = chosen_classes(batch.targets)[:, None]
-            correct += np.count_nonzero(chosen_classes(outputs) == right, axis=0)
+            assert batch.classes is not None
+            correct += np.count_nonzero(chosen_classes(outputs) == batch.classes[:, None], axis=0)
 
     # steps
 
@@ -254,20 +255,22 @@ class ReplicaTraining(Training):
             self.pause()
 
     def _advance(self, part: Round, start: int, most: int) -> Rows:
-        """Make steps with some of the batches, at most so many."""
+        """Make steps with some of the batches, at most so many; the next call writes over them."""
         begin, progress, replicas = perf_counter(), self.progress, self.replicas
         until_flush = FLUSH_INTERVAL - progress.step % FLUSH_INTERVAL
         number = min(self._steps_a_span, most, until_flush, max(1, ROOM // replicas.count))
         size = part.batches.size
         batches = part.batches.data[start : start + number]
-        if self._has_classes:
-            classes = chosen_classes(part.targets).reshape(-1, size, 1)
+        if part.classes is not None and self._has_classes:
+            classes = part.classes.reshape(-1, size, 1)
             places = range(start, start + number)
             batches = [
                 (*batch, classes[place % len(classes)])
                 for place, batch in zip(places, batches, strict=True)
             ]
-        rows = Rows.empty(number, replicas.count, self.parameters.dtype)
+        if len(self._rows.losses) < number:
+            self._rows = Rows.empty(number, replicas.count, self.parameters.dtype)
+        rows = Rows(*(part[:number] for part in self._rows))
         scalars = self._replica_scalars(number)
         for group in self._groups:
             stepper = self._replica_stepper(group, size)

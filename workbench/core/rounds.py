@@ -33,12 +33,12 @@ class Round:
 
     Attributes
     ----------
-    targets : (samples, columns).
+    classes : (samples,), the places of the samples' classes; None if numbers are to be predicted.
     counted : how many samples each batch has, or what their weights sum to.
     """
 
     batches: Batches
-    targets: Array
+    classes: NDArray[np.intp] | None
     counted: NDArray[np.float64]
 
 
@@ -84,7 +84,7 @@ class Rounds:
             if self._known[0] != key:
                 self._known = key, list(self._views(block))
             for samples, shares, batches in self._known[1]:
-                yield Round(batches, samples.targets, self._count(samples, shares, batches.size))
+                yield Round(batches, samples.classes, self._count(samples, shares, batches.size))
 
     @cached_property
     def repeated(self) -> Round:
@@ -95,7 +95,7 @@ class Rounds:
         shares = _room_for_shares(samples)
         counted = self._count(samples, shares, size)
         batches = self._batches(samples, shares, np.zeros(copies, np.int64), size)
-        return Round(batches, samples.targets, counted.repeat(copies))
+        return Round(batches, samples.classes, counted.repeat(copies))
 
     def _views(self, block: Samples) -> Iterator[tuple[Samples, Array | None, Batches]]:
         """All full batches of a block, then the one that is left."""

@@ -140,13 +140,9 @@ class RunWriter:
         """The directory."""
         return self._owned.directory
 
-    def record(self, line: str) -> None:
-        """Take a line of the metrics, to be written with the next flush."""
-        self._metrics.add(line)
-
-    def flush(self) -> None:
-        """Append the lines that wait to the metrics; see `Metrics.flush`."""
-        self._metrics.flush()
+    def record(self, lines: str) -> None:
+        """Append lines to the metrics; see `Metrics.append`."""
+        self._metrics.append(lines)
 
     def checkpoint(
         self, state: Checkpoint, *, best: Checkpoint | None = None, finished: bool = False

@@ -132,19 +132,10 @@ def _targets(dataset: AnyDataset, outputs: int) -> Iterator[Array]:
         yield np.eye(outputs)
 
 
-def are_correct(outputs: Array, targets: Array) -> NDArray[np.bool_]:
-    """Tell of each sample whether its class is right, from two arrays (samples, outputs).
+def chosen_classes(outputs: Array) -> NDArray[np.intp]:
+    """Return the place of each sample's class (samples,) from outputs (samples, outputs).
 
     The class is that of the largest output; a single output means class 1 from 0.5 on.
-
-    >>> are_correct(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([[1.0, 0.0], [1.0, 0.0]]))
-    array([ True, False])
-    """
-    return np.asarray(chosen_classes(outputs) == chosen_classes(targets))
-
-
-def chosen_classes(outputs: Array) -> NDArray[np.intp]:
-    """Return the number of each sample's class (samples,) from outputs (samples, outputs).
 
     >>> chosen_classes(np.array([[0.2], [0.5]]))
     array([0, 1])

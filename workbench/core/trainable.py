@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from math import isfinite, prod
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ from workbench.derivation.system import Equation, System
 from workbench.errors import InputError, close_matches
 
 Array = NDArray[Any]
+Counted = TypeVar("Counted", float, Array)
 
 EQUATIONS = "equations"
 """What stands in the place of a loss's name where the loss is an equation."""
@@ -185,18 +186,18 @@ class Trainable:
         """
         return weights / weights.sum() if self.reduction == "mean" else weights
 
-    def loss_weight(self, counted: float) -> float:
+    def loss_weight(self, counted: Counted) -> Counted | float:
         """What turns the loss of a batch into the sum over its samples.
 
         Parameters
         ----------
-        counted : the number of samples, or the sum of their weights.
+        counted : the number of samples, or the sum of their weights; of one batch or of several.
 
         >>> from workbench.api import network
         >>> trainable_network(network("2-1")).loss_weight(8)
         8
         """
-        return counted if self.reduction == "mean" else 1
+        return counted if self.reduction == "mean" else 1.0
 
 
 @lru_cache(maxsize=8)

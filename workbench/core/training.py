@@ -9,7 +9,6 @@ the epoch, and the sums of an epoch that is not over are part of the state.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import repeat
@@ -33,7 +32,7 @@ from workbench.core.program.program import derived
 from workbench.core.program.source import turned_parameters
 from workbench.core.progress import EpochRecord, Progress
 from workbench.core.rounds import Round, Rounds
-from workbench.core.samples import are_correct, require_fit, sample_source
+from workbench.core.samples import chosen_classes, require_fit, sample_source
 from workbench.core.settings import Settings
 from workbench.core.steppers import Batches, Learner, NotFinite, Scalars, Stepper, Steps
 from workbench.core.steppers.sample_stepper import SampleStepper
@@ -184,33 +183,31 @@ class Training:
     def _train_single_steps(self) -> list[EpochRecord]:
         """Make some epochs of one step each."""
         progress, part = self.progress, self._rounds.repeated
-        batches, targets = part.batches, part.targets
+        batches = part.batches
         count = min(self._steps_a_span, self.settings.epochs - progress.epoch, len(batches))
         if self.epochs_a_pause:
             count = min(count, self.epochs_a_pause - progress.epoch % self.epochs_a_pause)
         steps = self._run(self._stepper(batches.size), batches[:count])
         shares: Iterable[float | None] = repeat(None)
         if batches.outputs is not None:
-            outputs = _rows(batches.outputs[: len(steps) * len(targets)])
-            right = are_correct(outputs, np.tile(targets, (len(steps), 1)))
-            shares = (right.reshape(len(steps), -1).sum(axis=1) / len(targets)).tolist()
+            chosen = _chosen(batches.outputs[: len(steps) * batches.size])
+            right = chosen.reshape(len(steps), -1) == part.classes
+            shares = (right.sum(axis=1) / batches.size).tolist()
         weight = self.model.loss_weight(part.counted[0]) / part.counted[0]
-        records = list(
-            map(
-                EpochRecord,
-                range(progress.epoch + 1, progress.epoch + 1 + len(steps)),
-                range(progress.step + 1, progress.step + 1 + len(steps)),
-                (np.array(steps.losses, np.float64) * weight).tolist(),
-                shares,
-                repeat(None),
-                repeat(None),
-                self._rates(progress.step + 1, len(steps)).tolist(),
-                np.sqrt(np.array(steps.squares, np.float64)).tolist(),
-            )
+        figures = zip(
+            range(progress.epoch + 1, progress.epoch + 1 + len(steps)),
+            range(progress.step + 1, progress.step + 1 + len(steps)),
+            (np.array(steps.losses, np.float64) * weight).tolist(),
+            shares,
+            repeat(None),
+            repeat(None),
+            self._rates(progress.step + 1, len(steps)).tolist(),
+            np.sqrt(np.array(steps.squares, np.float64)).tolist(),
+            strict=False,
         )
         progress.epoch += len(steps)
         progress.step += len(steps)
-        return records
+        return list(map(EpochRecord._make, figures))
 
     def _end_epoch(self) -> EpochRecord:
         """Close the epoch: validate, look whether it is the best, and begin the sums anew."""
@@ -251,7 +248,7 @@ class Training:
             losses += loss * counted(chunk)
             whole += counted(chunk)
             if self._has_classes:
-                correct += int(np.count_nonzero(are_correct(outputs, chunk.targets)))
+                correct += int(np.count_nonzero(chosen_classes(outputs) == chunk.classes))
         return losses / whole, correct / self._validation.count if self._has_classes else None
 
     # steps
@@ -264,10 +261,10 @@ class Training:
             some = batches[start : start + self._steps_a_span]
             steps = self._run(stepper, some)
             end = start + len(steps)
-            self._add_up(steps, part.counted[start:end].tolist())
-            if some.outputs is not None:
-                outputs = _rows(some.outputs[: len(steps) * size])
-                right = are_correct(outputs, part.targets[start * size : end * size])
+            self._add_up(steps, part.counted[start:end])
+            if some.outputs is not None and part.classes is not None:
+                chosen = _chosen(some.outputs[: len(steps) * size])
+                right = chosen == part.classes[start * size : end * size]
                 self.progress.correct += int(np.count_nonzero(right))
             start = end
             self.pause()
@@ -290,13 +287,14 @@ class Training:
         self._steps_a_span = max(1, min(2 * len(steps), int(SPAN * len(steps) / seconds)))
         return steps
 
-    def _add_up(self, steps: Steps, counted: list[float]) -> None:
+    def _add_up(self, steps: Steps, counted: NDArray[np.float64]) -> None:
         """Add steps, and what their batches count, to the sums of the epoch, one after another."""
-        progress, loss_weight = self.progress, self.model.loss_weight
-        for loss, square, count in zip(steps.losses, steps.squares, counted, strict=True):
-            progress.losses += float(loss) * loss_weight(count)
-            progress.norms += math.sqrt(square)
-            progress.counted += count
+        progress = self.progress
+        losses = np.array(steps.losses, np.float64) * self.model.loss_weight(counted)
+        norms = np.sqrt(np.array(steps.squares, np.float64))
+        sums = np.array([progress.losses, progress.norms, progress.counted])
+        rows = np.column_stack([sums, (losses, norms, counted)])
+        progress.losses, progress.norms, progress.counted = rows.cumsum(axis=1)[:, -1].tolist()
         progress.step += len(steps)
         progress.batch += len(steps)
 
@@ -392,6 +390,6 @@ class Training:
         return self._steppers[size]
 
 
-def _rows(outputs: Array) -> Array:
-    """Outputs of any shape, a sample a row."""
-    return outputs.reshape(len(outputs), -1)
+def _chosen(outputs: Array) -> NDArray[np.intp]:
+    """The places of the classes of samples from their outputs, of any shape."""
+    return chosen_classes(outputs.reshape(len(outputs), -1))

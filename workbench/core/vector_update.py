@@ -13,7 +13,7 @@ from workbench.core.update_lines import VectorSource
 
 Vector = NDArray[Any]
 
-CHUNK = 16_384
+CHUNK = 2**17
 """The entries updated at a time, so that all of an update's passes find them in the cache."""
 
 FLUSH_INTERVAL = 256

@@ -40,17 +40,19 @@ Array = NDArray[Any]
 class Samples(NamedTuple):
     """Inputs (samples, features) and targets (samples, outputs), row by row in memory.
 
-    The weights (samples,) are how much each sample's loss counts; None if all count the same.
+    The weights (samples,) are how much each sample's loss counts; None if all count the same. The
+    classes (samples,) are the places of those that the targets stand for; None if for numbers.
     """
 
     inputs: Array
     targets: Array
     weights: Array | None = None
+    classes: NDArray[np.intp] | None = None
 
     def rows(self, first: int, last: int) -> Samples:
         """Views of the samples from `first` up to, not including, `last`."""
-        weights = None if self.weights is None else self.weights[first:last]
-        return Samples(self.inputs[first:last], self.targets[first:last], weights)
+        parts = (None if part is None else part[first:last] for part in self)
+        return Samples._make(parts)
 
     def batches(self, size: int) -> Iterator[Samples]:
         """Views of `size` samples at a time, the last of what is left.
@@ -110,9 +112,10 @@ class Conversion:
 
     @property
     def target_bytes(self) -> int:
-        """The memory of one sample's targets and weight."""
+        """The memory of one sample's targets, weight and class."""
         weights = self.class_weights is not None
-        return (self.outputs + weights) * np.dtype(self.dtype).itemsize
+        classes = np.dtype(np.intp).itemsize if self.data.classes else 0
+        return (self.outputs + weights) * np.dtype(self.dtype).itemsize + classes
 
     def without_rows(self) -> Conversion:
         """The same conversion, which no longer holds the rows of a data set in memory."""
@@ -129,7 +132,8 @@ class Conversion:
         what = f"{self.data.source}, {count:,} samples with {self.outputs:,} outputs,"
         require_one_hot(count, self.outputs, self.dtype, what)
         weights = None if self.class_weights is None else np.empty(count, self.dtype)
-        return Samples(inputs, np.empty((count, self.outputs), self.dtype), weights)
+        classes = None if self.data.classes is None else np.empty(count, np.intp)
+        return Samples(inputs, np.empty((count, self.outputs), self.dtype), weights, classes)
 
     def clear(self, samples: Samples) -> Samples:
         """Return the room for samples, ready to be written."""
@@ -155,13 +159,15 @@ class Conversion:
     def write_targets(
         self, outcomes: Array, samples: Samples, places: NDArray[np.intp] | slice
     ) -> None:
-        """Put targets to their places, and the weights of their classes.
+        """Put targets to their places, and their classes and the weights of these.
 
         Where there is one output for each class, the room for targets must hold zeros.
         """
-        if self.data.classes is None:
+        if samples.classes is None:
             samples.targets[places] = outcomes
-        elif self.outputs == 1:
+            return
+        samples.classes[places] = outcomes
+        if self.outputs == 1:
             samples.targets[places, 0] = outcomes
         else:
             chosen = (

@@ -7,7 +7,7 @@ wherever they are; what is wanted after the last call keeps its buffer, as do gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
@@ -40,33 +40,43 @@ class Buffers:
         )
 
 
-def assign_buffers(blocks: Sequence[Block]) -> Buffers:
-    """Share out buffers among the registers of a program."""
+def assign_buffers(blocks: Sequence[Block], places: Collection[Register] = ()) -> Buffers:
+    """Share out buffers among the registers of a program.
+
+    Parameters
+    ----------
+    places : registers that come with a place for them, besides those that are given.
+    """
     calls = [call for block in blocks for call in block.calls]
-    first, last = _lifetimes(calls)
-    merged = _merged_in_place(calls, last)
+    given = {call.target for call in calls if call.target.is_given} | {*places}
+    first, last = _lifetimes(calls, given)
+    merged = _merged_in_place(calls, last, given)
     spans: dict[Register, tuple[int, int]] = {}
     for register in first:
         head = _head(register, merged)
         start, end = spans.get(head, (first[register], last[register]))
         spans[head] = (min(start, first[register]), max(end, last[register]))
-    placing = _Placing()
+    placing = _Placing({register: register.name for register in given})
     for register, span in sorted(spans.items(), key=lambda item: item[1]):
-        placing.place(register, *span)
+        if register not in given:
+            placing.place(register, *span)
     for register, target in merged.items():
         placing.share(register, target)
     return Buffers(placing.places, tuple(placing.allocations), placing.aliases)
 
 
-def _lifetimes(calls: Sequence[Call]) -> tuple[dict[Register, int], dict[Register, int]]:
+def _lifetimes(
+    calls: Sequence[Call], given: Collection[Register]
+) -> tuple[dict[Register, int], dict[Register, int]]:
+    """When each register is first written and last read; those that are given are not counted."""
     first: dict[Register, int] = {}
     last: dict[Register, int] = {}
     for time, call in enumerate(calls):
-        if not call.target.is_given:
+        if call.target not in given:
             first.setdefault(call.target, time)
             last[call.target] = max(time, last.get(call.target, time))
         for source in registers_of(call):
-            if not source.is_given:
+            if source in first:
                 last[source] = time
     return first, last | {register: len(calls) for register in first if register.is_kept}
 
@@ -76,7 +86,9 @@ def registers_of(call: Call) -> Iterable[Register]:
     return (o.source for o in call.operands if isinstance(o.source, Register))
 
 
-def _merged_in_place(calls: Sequence[Call], last: dict[Register, int]) -> dict[Register, Register]:
+def _merged_in_place(
+    calls: Sequence[Call], last: dict[Register, int], given: Collection[Register]
+) -> dict[Register, Register]:
     """For each register that its last reader may overwrite, the one that it makes way for.
 
     That one comes before it, if it has itself to make way.
@@ -86,7 +98,7 @@ def _merged_in_place(calls: Sequence[Call], last: dict[Register, int]) -> dict[R
         call = calls[time]
         if not call.in_place or not call.target.shape:
             continue
-        is_given = _head(call.target, merged).is_given
+        is_given = _head(call.target, merged) in given
         for operand in call.operands:
             source = operand.source
             if _may_be_overwritten(operand, call, last, time):
@@ -108,7 +120,6 @@ def _may_be_overwritten(operand: Operand, call: Call, last: dict[Register, int],
     source = operand.source
     return (
         isinstance(source, Register)
-        and not source.is_given
         and not operand.views
         and source is not call.target
         and last.get(source) == time
@@ -126,7 +137,7 @@ class _Placing:
     free : every buffer, with the time of its last reading so far.
     """
 
-    places: dict[Register, str] = field(default_factory=dict)
+    places: dict[Register, str]
     allocations: list[Allocation] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     free: list[tuple[int, Allocation]] = field(default_factory=list)
@@ -135,9 +146,7 @@ class _Placing:
 
     def place(self, register: Register, start: int, end: int) -> None:
         """Find a buffer for what is first written and last read at these times."""
-        if register.is_given:
-            self.places[register] = register.name
-        elif not register.shape:
+        if not register.shape:
             self._scalars += not register.name
             self.places[register] = register.name or f"scalar{self._scalars}"
         else:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from workbench.core.optimizers import Optimizer
-from workbench.core.program.buffers import Buffers, needed_calls
+from workbench.core.program.buffers import Buffers, assign_buffers, needed_calls
 from workbench.core.program.calls import Register
 from workbench.core.program.numpy_source import NumPyWriter
 from workbench.core.program.source import Lowered, numpy_module
@@ -40,13 +40,13 @@ def numpy_loop(
     ----------
     in_chunks : whether the vectors are updated piece by piece; `build` then takes `chunks`, tuples
         of pieces of parameters, gradients, states and scratch vectors, in place of the whole.
-    keeps_outputs : whether a batch has a place for outputs.
+    keeps_outputs : whether a batch has a place for outputs; see `loop_buffers`.
     """
     writer = NumPyWriter(buffers)
-    step = writer.lines(needed_calls(lowered.blocks, [lowered.loss, *lowered.gradients]))
+    step = writer.lines(needed_calls(lowered.blocks, results_of(lowered, keeps_outputs)))
     free = FreeNames([*buffers.places.values(), *(r.name for r in lowered.given)])
     names = {name: free(name) for name in names_of(optimizer)}
-    gradients, outputs, chunks, norm = map(free, ("gradients", "outputs", "chunks", "norm"))
+    gradients, chunks, norm = map(free, ("gradients", "chunks", "norm"))
     square = free("squared_norm")
     update = optimizer.vector_lines(names)
     vectors = [names[name] for name in ("theta", "g", *optimizer.rule.states)]
@@ -57,19 +57,18 @@ def numpy_loop(
     loss = buffers.places.get(lowered.loss, lowered.loss.name)
     lines = [
         *step,
-        f"{square} = dot({gradients}, {gradients})",
+        f"{square} = {gradients}.dot({gradients})",
         f"if not isfinite({loss} + {square}):",
         f"    {square} = examine({loss})",
         *([f"{norm} = {square} ** 0.5"] if optimizer.needs_norm else []),
         *optimizer.norm_lines({**names, "norm": norm}),
         f"# the optimizer {optimizer.rule.name}",
         *change,
-        *([f"copyto({outputs}, {lowered.output.name})"] if keeps_outputs else []),
         f"losses.append({loss})",
         f"squares.append({square})",
     ]
     batch = [register.name for register in data_of(lowered)]
-    batch += [outputs] if keeps_outputs else []
+    batch += [lowered.output.name] if keeps_outputs else []
     scalars = [names[name] for name in optimizer.scalar_names]
     function = [
         "def train(batches, losses, squares, *scalars):",
@@ -87,6 +86,17 @@ def numpy_loop(
         [f"    {line}" for line in function],
         "train",
     )
+
+
+def results_of(lowered: Lowered, keeps_outputs: bool) -> list[Register]:
+    """What a step has to compute: loss, gradients and, if they are kept, outputs."""
+    return [lowered.loss, *([lowered.output] if keeps_outputs else []), *lowered.gradients]
+
+
+def loop_buffers(lowered: Lowered, *, keeps_outputs: bool) -> Buffers:
+    """Buffers for a loop; outputs that are kept are computed in the batch's place for them."""
+    blocks = needed_calls(lowered.blocks, results_of(lowered, keeps_outputs))
+    return assign_buffers(blocks, [lowered.output] if keeps_outputs else [])
 
 
 def data_of(lowered: Lowered) -> list[Register]:

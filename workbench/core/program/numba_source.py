@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from workbench.core.optimizers import Optimizer
-from workbench.core.program.buffers import Buffers, needed_calls
+from workbench.core.program.buffers import Allocation, Buffers, needed_calls
 from workbench.core.program.calls import (
     COLUMN,
     ELEMENTWISE,
@@ -20,7 +20,7 @@ from workbench.core.program.calls import (
     Operand,
     Register,
 )
-from workbench.core.program.loops import FreeNames, data_of, names_of
+from workbench.core.program.loops import FreeNames, data_of, names_of, results_of
 from workbench.core.program.number_loops import TypedNumbers, imports_of, not_finite
 from workbench.core.program.numpy_source import comments
 from workbench.core.program.python_source import ATOM, PRODUCT, Formula, entry
@@ -33,12 +33,16 @@ INDICES = ("i", "j")
 
 def numba_loop(
     lowered: Lowered, buffers: Buffers, optimizer: Optimizer, *, keeps_outputs: bool
-) -> tuple[str, list[tuple[str, tuple[int, ...], bool]]]:
+) -> tuple[str, list[Allocation]]:
     """A module with the function `train(samples, starts, outputs, losses, squares, vectors,
     scalars, parameters, gradients, buffers)`, which returns how many steps it made.
 
     All are arrays, or tuples of arrays. `vectors` are those of parameters, gradients and states;
     `parameters` and `gradients` are views of the first two, one for each.
+
+    Parameters
+    ----------
+    buffers : those of `loop_buffers`.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def numba_loop(
         If numba cannot compute it: a plugin's function of arrays, a Jacobian that is written out.
     """
     writer = _NumbaWriter(buffers)
-    step = writer.lines(needed_calls(lowered.blocks, [lowered.loss, *lowered.gradients]))
+    step = writer.lines(needed_calls(lowered.blocks, results_of(lowered, keeps_outputs)))
     free = FreeNames([*buffers.places.values(), *(r.name for r in lowered.given), *INDICES])
     names = {name: free(name) for name in names_of(optimizer)}
     square, norm, check, place = map(free, ("squared_norm", "norm", "check", "k"))
@@ -62,8 +66,10 @@ def numba_loop(
     data = data_of(lowered)
     size = data[0].shape[0]
     numbered = list(enumerate(lowered.gradients))
+    place_of_outputs = f"outputs[step * {size} : (step + 1) * {size}]"
     lines = [
         *(f"{register.name} = samples[{n}][at : at + {size}]" for n, register in enumerate(data)),
+        *([f"{lowered.output.name} = {place_of_outputs}"] if keeps_outputs else []),
         *(f"{name} = scalars[{number}][step]" for number, name in enumerate(scalars)),
         *step,
         *(f"gradients[{n}][()] = {r.name}" for n, r in numbered if not r.shape),
@@ -82,8 +88,6 @@ def numba_loop(
         f"losses[step] = {loss}",
         f"squares[step] = {square}",
     ]
-    if keeps_outputs:
-        lines.append(f"outputs[step * {size} : (step + 1) * {size}] = {lowered.output.name}")
     held = [
         *((register.name, f"parameters[{n}]") for n, register in enumerate(lowered.parameters)),
         *((r.name, f"gradients[{n}]") for n, r in numbered if r.shape),

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from workbench.core.optimizers import Optimizer
 from workbench.core.program.buffers import needed_calls
 from workbench.core.program.calls import Register
-from workbench.core.program.loops import FreeNames, data_of, names_of, tuple_of
+from workbench.core.program.loops import FreeNames, data_of, names_of, results_of, tuple_of
 from workbench.core.program.python_source import PythonWriter
 from workbench.core.program.source import Lowered
 
-_NUMBER = re.compile(r"(?<![\w.])\d+\.\d*(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d*(?:e[+-]?\d+)?|e[+-]?\d+)")
 _CALLED = re.compile(r"\w+(?=\()|\binf\b")
 
 
@@ -36,7 +36,7 @@ class NumberStep:
     def __init__(self, lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) -> None:
         self._writer, self._lowered, self._optimizer = PythonWriter(), lowered, optimizer
         self._outputs = [lowered.output] if keeps_outputs else []
-        results = [lowered.loss, *self._outputs, *lowered.gradients]
+        results = results_of(lowered, keeps_outputs)
         blocks = needed_calls(lowered.blocks, results)
         self._step = self._writer.lines(blocks, results)
         parameters = self._entries(lowered.parameters)
@@ -99,7 +99,7 @@ def python_loop(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool) 
         *(f"            {line}" for line in step.lines),
         f"            losses.append({step.loss})",
         f"            squares.append({step.square})",
-        *([f"            outputs.append({tuple_of(step.outputs)})"] if keeps_outputs else []),
+        *([f"            outputs.extend({tuple_of(step.outputs)})"] if keeps_outputs else []),
         "    finally:",
         *(f"        vectors[{place}][:] = {entries}" for place, entries in enumerate(held)),
         "",
@@ -113,6 +113,10 @@ class TypedNumbers:
     Attributes
     ----------
     names : by number, as it is written.
+
+    >>> typed = TypedNumbers()
+    >>> typed.line("x = y[3] + 1e-05 * 2.0"), typed.constants
+    ('x = y[3] + number_1 * number_2', ['number_1 = dtype(1e-05)', 'number_2 = dtype(2.0)'])
     """
 
     def __init__(self) -> None:

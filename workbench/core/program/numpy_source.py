@@ -1,7 +1,7 @@
 """Calls as NumPy: straight-line source on buffers made once, with nothing allocated in a step.
 
-What is fast: results by position, `multiply(a, b, out)`; numbers as 0-d arrays of the right type;
-transposed views made beforehand.
+What is fast: results by position, `multiply(a, b, out)`; products as a method, `a.dot(b, out)`;
+numbers as 0-d arrays of the right type; transposed views made beforehand.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 
 _OTHERS = {
     "copy": "copyto({out}, {0})",
-    "dot": "dot({0}, {1}, {out})",
+    "dot": "{0}.dot({1}, {out})",
     "maximum": "maximum({0}, {1}, out={out})",
     "minimum": "minimum({0}, {1}, out={out})",
     "row_max": "maximum.reduce({0}, 1, None, {out})",
@@ -48,12 +48,13 @@ _OTHERS = {
 
 _SCALARS = {
     "copy": "{0}",
+    "dot": "{0}.dot({1})",
     "sum": "add.reduce({0}, None)",
     "row_max": "maximum.reduce({0}, None)",
 }
 """What is no function of that name and has a number as result."""
 
-LARGEST_SPREAD = 2**15
+LARGEST_SPREAD = 2**18
 """A number that is compared with an array of more entries stays a number."""
 
 _NUMPY_NAME = re.compile(r"(?<![\w.])([a-z][a-z_]*)(?=[.(])")

@@ -333,13 +333,13 @@ def numpy_module(
     bodies : the lines of the functions, which may use what is made; `writer` wrote their calls.
     returned : what `build` returns.
     """
-    given = {register.name for register in (*lowered.inputs, *lowered.targets)}
-    inline = {v: k for k, v in writer.hoisted.items() if re.split(r"\W", k)[0] in given}
     making = [f"{name} = {constant.text}" for constant, name in writer.constants.items()]
     making += [f"{name} = {text}" for name, text in writer.further.items()]
     for name, shape, boolean in writer.buffers.allocations:
         making.append(f"{name} = empty({shape}, {'bool' if boolean else 'dtype'})")
     making += [f"{name} = {buffer}" for name, buffer in writer.buffers.aliases.items()]
+    known = {*arguments, *(line.partition(" ")[0] for line in making)}
+    inline = {v: k for k, v in writer.hoisted.items() if re.split(r"\W", k)[0] not in known}
     making += [f"{v} = {k}" for k, v in writer.hoisted.items() if v not in inline]
     making += made
     body = [inlined(line, inline) for line in bodies]

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.program.buffers import assign_buffers
+from workbench.core.optimizers import Optimizer
+from workbench.core.program.buffers import Allocation
+from workbench.core.program.loops import loop_buffers
 from workbench.core.program.numba_source import numba_loop
 from workbench.core.program.number_loops import numba_numbers
 from workbench.core.program.source import Lowered
@@ -43,13 +45,10 @@ class NumbaStepper:
         lowered, dtype = learner.lowered(batch_size), learner.parameters.dtype
         stores = (learner.parameters, *learner.states.values())
         self._arrays: tuple[Any, ...] = (tuple(store.vector for store in stores),)
-        if size_in_numbers(lowered) <= FEW_NUMBERS:
-            source = numba_numbers(lowered, learner.optimizer, keeps_outputs=keeps_outputs)
-        else:
-            buffers = assign_buffers(lowered.blocks)
-            source, allocations = numba_loop(
-                lowered, buffers, learner.optimizer, keeps_outputs=keeps_outputs
-            )
+        self.source, allocations = numba_program(
+            lowered, learner.optimizer, keeps_outputs=keeps_outputs
+        )
+        if allocations is not None:
             parameters, *states = self._arrays[0]
             held = (learner.parameters, learner.gradients)
             self._arrays = (
@@ -58,8 +57,7 @@ class NumbaStepper:
                 tuple(np.ones(shape, bool if mask else dtype) for _, shape, mask in allocations),
             )
         namespace: dict[str, Any] = {"dtype": dtype.type}
-        self.source = source
-        exec(compile(source, "<workbench program>", "exec"), namespace)
+        exec(compile(self.source, "<workbench program>", "exec"), namespace)
         compiled = njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
         self._train = compiled(namespace["train"])
 
@@ -106,6 +104,22 @@ class NumbaStepper:
     @cached_property
     def _carefully(self) -> NumPyStepper:
         return NumPyStepper(self._learner, self._batch_size, keeps_outputs=self._keeps_outputs)
+
+
+def numba_program(
+    lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool
+) -> tuple[str, list[Allocation] | None]:
+    """The module that numba compiles, and the buffers that it wants; single numbers want none.
+
+    Raises
+    ------
+    InputError
+        If numba cannot compute it.
+    """
+    if size_in_numbers(lowered) <= FEW_NUMBERS:
+        return numba_numbers(lowered, optimizer, keeps_outputs=keeps_outputs), None
+    buffers = loop_buffers(lowered, keeps_outputs=keeps_outputs)
+    return numba_loop(lowered, buffers, optimizer, keeps_outputs=keeps_outputs)
 
 
 def size_in_numbers(lowered: Lowered) -> int:

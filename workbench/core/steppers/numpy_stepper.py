@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.program.buffers import assign_buffers
-from workbench.core.program.loops import numpy_loop
+from workbench.core.program.loops import loop_buffers, numpy_loop
 from workbench.core.steppers.base import Array, Batches, Learner, Scalars, Steps
 from workbench.core.vector_update import CHUNK
 
@@ -28,7 +27,7 @@ class NumPyStepper:
         self._dtype = learner.parameters.dtype
         self._keeps_outputs = keeps_outputs
         self._names = learner.optimizer.scalar_names
-        self.buffers = assign_buffers(self._lowered.blocks)
+        self.buffers = loop_buffers(self._lowered, keeps_outputs=keeps_outputs)
         self._train = self._compile()
 
     def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
@@ -38,9 +37,9 @@ class NumPyStepper:
             self._train(batches.arrays, steps.losses, steps.squares, *numbers)
 
     def _numbers(self, values: Array | float) -> Iterable[Array]:
-        """A scalar for each step, as an array, by which NumPy multiplies faster."""
+        """A scalar for each step, as a 0-d array, by which NumPy multiplies fastest."""
         array = np.asarray(values, self._dtype)
-        return list(array.reshape(-1, 1)) if array.ndim else repeat(array)
+        return [array[step, ...] for step in range(len(array))] if array.ndim else repeat(array)
 
     def _compile(self) -> Callable[..., None]:
         learner = self._learner

@@ -52,7 +52,7 @@ class PythonStepper:
         held = (self._learner.parameters, *self._learner.states.values())
         arrays = [store.vector for store in held]
         vectors = [array.tolist() for array in arrays]
-        outputs: list[tuple[float, ...]] = []
+        outputs: list[float] = []
         numbers = [
             repeat(values) if isinstance(values, float) else values.tolist()
             for values in scalars.values()
@@ -61,8 +61,8 @@ class PythonStepper:
             self._train(batches.numbers, steps.losses, steps.squares, outputs, vectors, *numbers)
         for array, vector in zip(arrays, vectors, strict=True):
             array[:] = vector
-        if batches.outputs is not None and outputs:
-            batches.outputs.reshape(len(batches), -1)[: len(outputs)] = outputs
+        if batches.outputs is not None:
+            batches.outputs.reshape(-1)[: len(outputs)] = outputs
 
     @cached_property
     def _carefully(self) -> NumPyStepper:
