@@ -23,7 +23,7 @@ from workbench.core.optimizers import OPTIMIZERS, make_optimizer
 from workbench.core.program.program import derived
 from workbench.core.program.source import turned_parameters
 from workbench.core.settings import Settings
-from workbench.core.steppers import Batches, Learner, NotFinite, Scalars, Steps
+from workbench.core.steppers import Batches, Learner, NotFinite, Steps, StepScalars
 from workbench.core.steppers.numba_stepper import FEW_NUMBERS, size_in_numbers
 from workbench.core.trainable import trainable_network
 from workbench.core.training import Training
@@ -144,7 +144,7 @@ def trained(case: Case, backend: str, epochs: int = EPOCHS) -> Trained:
     return Trained(steps.losses, steps.squares, outputs, vectors)
 
 
-def scalars(learner: Learner, first: int, count: int) -> Scalars:
+def scalars(learner: Learner, first: int, count: int) -> StepScalars:
     """The optimizer's scalars, with a rate that falls."""
     rates = learner.optimizer.learning_rate / np.arange(first, first + count)
     return learner.optimizer.scalars(rates, first)

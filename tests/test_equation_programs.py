@@ -83,7 +83,7 @@ def check(single: System, seed: int = 0) -> None:
         variable_of(e.left): e.left for e in derivation.backward if e.left.operation == "jacobian"
     }
     for loss, gradients in (
-        numpy_step(derivation, data if lowered.targets else [*data, np.empty(0)], held),
+        numpy_step(derivation, data, held),
         python_step(lowered, data, held),
     ):
         np.testing.assert_allclose(loss, known[batch.loss].item(), 1e-10, 1e-10)

@@ -210,8 +210,10 @@ def test_evaluate_prints_a_table_and_json(flowers: tuple[Path, Path], capsys: Ca
     assert workbench("evaluate", *flowers, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     keys = ["samples", "loss", "accuracy", "precision", "recall", "confusion_matrix"]
-    assert list(found) == keys
-    assert found == api.load(flowers[0]).evaluate(flowers[1]).to_json()
+    assert list(found) == ["checkpoint", "epoch", *keys]
+    model = api.load(flowers[0])
+    assert (found["checkpoint"], found["epoch"]) == (model.checkpoint, model.epoch)
+    assert found == {**found, **model.evaluate(flowers[1]).to_json()}
     rows = found["confusion_matrix"]
     assert found["accuracy"] == sum(rows[name][name] for name in rows) / 60
 

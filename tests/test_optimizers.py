@@ -22,7 +22,7 @@ from workbench.core.optimizers import (
     make_optimizer,
 )
 from workbench.core.options import FRACTION, Option
-from workbench.core.vector_update import CHUNK, FLUSH_INTERVAL, VectorUpdate
+from workbench.core.vector_update import ENTRIES_AT_ONCE, FLUSH_INTERVAL, VectorUpdate
 from workbench.errors import InputError
 from workbench.notation.reading.formulas import parse_formula
 
@@ -284,7 +284,7 @@ def test_bias_correction_fades() -> None:
 @each_optimizer
 def test_chunks_make_no_difference(name: str, dtype: str) -> None:
     generator = np.random.default_rng(0)
-    start = generator.normal(size=2 * CHUNK + 7).astype(dtype)
+    start = generator.normal(size=2 * ENTRIES_AT_ONCE + 7).astype(dtype)
     gradients = generator.normal(size=start.size).astype(dtype)
     optimizer, kept = make_optimizer(name, weight_decay=0.1), gradients.copy()
     whole = start.copy()

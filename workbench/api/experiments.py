@@ -14,7 +14,7 @@ from workbench.api.arguments import require_plugins
 from workbench.core.checkpoint import PREFIX, Checkpoint, read_checkpoint
 from workbench.core.conditions import conditions, differences
 from workbench.core.data import AnyDataset, Parts, open_dataset, split
-from workbench.core.data.files import Progress
+from workbench.core.data.files import ReportProgress
 from workbench.core.experiment import EQUATION_TABLES, Experiment
 from workbench.core.inference import ForwardPass
 from workbench.core.opening import open_training
@@ -228,7 +228,7 @@ def _changes_of_length(training: Training, before: int, path: str | Path) -> Ite
         )
 
 
-def open_experiment(experiment: Experiment, *, progress: Progress | None = None) -> Opened:
+def open_experiment(experiment: Experiment, *, progress: ReportProgress | None = None) -> Opened:
     """Read the data of an experiment, build its model, and prepare its training.
 
     Parameters
@@ -335,7 +335,7 @@ def equations_of(text: str, registry: Registry) -> System | None:
     return read_system("\n".join(text.splitlines()), name, registry)
 
 
-def _read(experiment: Experiment, progress: Progress | None) -> AnyDataset:
+def _read(experiment: Experiment, progress: ReportProgress | None) -> AnyDataset:
     data = experiment.data
     return open_dataset(
         data.train,

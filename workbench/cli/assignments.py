@@ -8,10 +8,10 @@ from typing import Any
 from workbench.errors import InputError
 
 
-def class_weights(text: str) -> str | dict[str, float]:
+def parsed_class_weights(text: str) -> str | dict[str, float]:
     """Read `balanced`, or `a=1,b=2`.
 
-    >>> class_weights("a=1,b=2.5")
+    >>> parsed_class_weights("a=1,b=2.5")
     {'a': 1.0, 'b': 2.5}
     """
     return assigned("--class-weights", text.split(","), float) if "=" in text else text

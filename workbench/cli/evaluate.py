@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from math import isfinite
@@ -62,8 +63,11 @@ def evaluate(
 
     model = load_model(run, plugin)
     scores = model.evaluate(data, header=header, missing=missing, decimal=decimal)
+    if (reason := model.forward_pass.model.uncompared) is not None:
+        print(f"workbench: note: {reason}", file=sys.stderr)
     if score_format is ScoreFormat.JSON:
-        written = json.dumps(scores.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
+        record = {"checkpoint": model.checkpoint, "epoch": model.epoch, **scores.to_json()}
+        written = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
     elif isinstance(scores, ClassScores):
         written = _text_of_classes(scores)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.assignments import OF_EQUATIONS, assigned, class_weights, numbers
+from workbench.cli.assignments import OF_EQUATIONS, assigned, numbers, parsed_class_weights
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def experiment_of(given: dict[str, Any]) -> Experiment:
         elif name == "plugin":
             values["plugins"] = _with_plugins(values.get("plugins", []), value)
         elif name == "class_weights":
-            values[name] = class_weights(value)
+            values[name] = parsed_class_weights(value)
         elif name in ("rates", "rate_range"):
             values[name] = numbers(f"--{name.replace('_', '-')}", value)
         elif name in OF_EQUATIONS:

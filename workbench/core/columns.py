@@ -46,7 +46,7 @@ def _total(symbols: Sequence[Expression]) -> Dimension:
 
 
 @dataclass
-class Columns:
+class ColumnAssignment:
     """The columns of a table on their way to inputs and targets, and the sizes that follow."""
 
     system: System

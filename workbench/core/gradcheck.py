@@ -160,9 +160,7 @@ def _sized(
     assert targets is not None
     require_affordable(inputs + targets)
     columns = [f"column {number}" for number in range(1, inputs + 1)]
-    return trainable_equations(
-        system, system.text, columns=columns, targets=max(1, targets), sizes=sizes
-    )
+    return trainable_equations(system, system.text, columns=columns, targets=targets, sizes=sizes)
 
 
 def _functions(system: System) -> list[Function]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from workbench.core.data.sources import Samples
 from workbench.core.parameters import Parameters
-from workbench.core.program.program import Program, compile_model
-from workbench.core.sample_loop import SampleLoop
+from workbench.core.program.program import ForwardProgram, compile_forward
+from workbench.core.sample_loop import ForwardLoop
 from workbench.core.trainable import Trainable, as_trainable
 from workbench.derivation.network import Network
 
@@ -24,22 +24,12 @@ class ForwardPass:
     """A model with its parameters, applied chunk by chunk.
 
     The parameters are shared, not copied: what training changes is used at once.
-
-    Parameters
-    ----------
-    gradients : room that a program wants and a forward pass leaves alone; its own if not given.
     """
 
-    def __init__(
-        self,
-        model: Network | Trainable,
-        parameters: Parameters,
-        gradients: Parameters | None = None,
-    ):
+    def __init__(self, model: Network | Trainable, parameters: Parameters):
         self.model = as_trainable(model)
         self.parameters = parameters
-        self._gradients = gradients
-        self._programs: dict[int, Program | SampleLoop] = {}
+        self._programs: dict[int, ForwardProgram | ForwardLoop] = {}
 
     def predict(self, inputs: Array) -> Array:
         """Return the outputs (samples, outputs) for prepared inputs (samples, features).
@@ -72,14 +62,10 @@ class ForwardPass:
                 place.targets[...] = program.outputs
         return total / counted(samples), outputs
 
-    def _program(self, size: int) -> Program | SampleLoop:
+    def _program(self, size: int) -> ForwardProgram | ForwardLoop:
         if size not in self._programs:
-            self._programs[size] = compile_model(
-                self.model,
-                batch_size=size,
-                dtype=self.parameters.dtype,
-                parameters=self.parameters,
-                gradients=self._gradients,
+            self._programs[size] = compile_forward(
+                self.model, batch_size=size, parameters=self.parameters
             )
         return self._programs[size]
 

@@ -6,17 +6,17 @@ program, and the samples. What the interpreter and its libraries take comes on t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from workbench.core.data.sources import SampleSource
 from workbench.core.inference import LARGEST_BATCH
 from workbench.core.parameters import MOST_MEMORY, readable_bytes
-from workbench.core.program.source import program_bytes
+from workbench.core.program.source import Lowered, forward_alone, lower, program_bytes
 from workbench.core.rounds import Rounds
 from workbench.core.settings import Settings
 from workbench.core.steppers import Learner
-from workbench.core.vector_update import CHUNK as UPDATED_AT_ONCE
+from workbench.core.vector_update import ENTRIES_AT_ONCE
+from workbench.derivation.network import BATCH
 from workbench.derivation.steps import ELEMENTWISE
 from workbench.errors import TooLargeError
 
@@ -110,24 +110,26 @@ def training_memory(
     if backend == "python":
         samples += rounds.count * rounds.columns * BYTES_OF_A_NUMBER
     else:
-        steps += _buffers(learner, rounds.sizes)
+        steps += sum(program_bytes(learner.lowered(size), itemsize) for size in rounds.sizes)
     validated = 0
     if validation is not None:
         sizes = {min(validation.count, LARGEST_BATCH), validation.count % LARGEST_BATCH} - {0}
         best = vector.nbytes
-        validated = validation.held_bytes(validation.count) + _buffers(learner, sizes) + best
+        programs = sum(program_bytes(_forward(learner, size), itemsize) for size in sizes)
+        validated = validation.held_bytes(validation.count) + programs + best
     return Memory(
         parameters=vector.nbytes,
         gradients=vector.nbytes,
         optimizer=len(learner.states) * vector.nbytes
-        + scratch * min(UPDATED_AT_ONCE, vector.size) * itemsize,
+        + scratch * min(ENTRIES_AT_ONCE, vector.size) * itemsize,
         steps=steps,
         validation=validated,
         samples=samples,
     )
 
 
-def _buffers(learner: Learner, sizes: Iterable[int]) -> int:
-    """The buffers of programs for batches of these sizes."""
-    itemsize = learner.parameters.dtype.itemsize
-    return sum(program_bytes(learner.lowered(size), itemsize) for size in sizes)
+def _forward(learner: Learner, batch_size: int) -> Lowered:
+    """The forward pass alone, as validation makes it."""
+    system = learner.derivation.system
+    sizes = {**system.sizes, BATCH.names[0]: batch_size}
+    return lower(forward_alone(system), sizes, learner.parameters.turned, learner.output)

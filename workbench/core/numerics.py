@@ -47,7 +47,7 @@ LARGEST_LOSS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ComputedEquation:
     """An equation to compute, and the form in which it is computed.
 
     Attributes
@@ -65,7 +65,7 @@ class Line:
         return self.computed is not self.equation.right
 
 
-def stable_lines(equations: Sequence[Equation]) -> tuple[Line, ...]:
+def stable_lines(equations: Sequence[Equation]) -> tuple[ComputedEquation, ...]:
     """Each equation with the form in which floating point should compute it.
 
     The right side itself where it is safe; else with what it is made of put in, e^x for a part
@@ -80,7 +80,7 @@ def stable_lines(equations: Sequence[Equation]) -> tuple[Line, ...]:
         if computed is None:
             right = _stable(equation.right, found)
             found.overflowing.add(equation.left)
-        lines.append(Line(equation, right, computed is not None))
+        lines.append(ComputedEquation(equation, right, computed is not None))
         found.take(equation)
     return tuple(lines)
 

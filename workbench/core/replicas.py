@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.checkpoint import Checkpoint
+from workbench.core.checkpoint import PREFIX, Checkpoint
 from workbench.core.data.sources import Samples
 from workbench.core.data.stored_dataset import AnyDataset
 from workbench.core.inference import counted
@@ -200,7 +200,7 @@ class ReplicaTraining(Training):
     def _best_replica(self) -> Checkpoint:
         """The parameters of the best replica, as of the end of the last epoch."""
         epoch = self.progress.epoch
-        arrays = {f"parameters/{name}": array.copy() for name, array in self.parameters.items()}
+        arrays = {f"{PREFIX}{name}": array.copy() for name, array in self.parameters.items()}
         return Checkpoint(arrays, asdict(Progress(epoch, epoch * self.steps_per_epoch)))
 
     @property

@@ -13,22 +13,77 @@ from workbench.core.trainable import Trainable
 Array = NDArray[Any]
 
 
-class SampleLoop:
-    """Loss, gradients and outputs of a batch from those of its samples, in buffers made once.
+class ForwardLoop:
+    """Loss and outputs of a batch from those of its samples.
 
     Parameters
     ----------
     model : equations of one sample.
-    step : gives the loss of one sample from its inputs and targets, and fills `gradients`.
-    forward : gives the loss alone.
+    forward : gives the loss of one sample from its inputs and targets.
     predict : gives the output of one sample from its inputs, of the shape of `model.output`.
-    gradients : (parameters,), of one sample after `step`, of the batch after `SampleLoop.step`.
     batch_size : the number of samples.
-    source : of the program of one sample.
 
     Attributes
     ----------
     outputs : (samples, outputs), what is predicted in the latest `forward` or `predict`.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        *,
+        forward: Callable[..., float],
+        predict: Callable[..., Array | float],
+        batch_size: int,
+        dtype: np.dtype[Any],
+    ) -> None:
+        self.model = model
+        self.outputs = np.empty((batch_size, model.outputs), dtype)
+        self._forward, self._predict = forward, predict
+        self._equal = np.full(batch_size, 1 / batch_size)
+
+    def forward(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
+        """The loss of the samples; `outputs` then hold what is predicted.
+
+        Parameters
+        ----------
+        inputs, targets : (samples, columns).
+        weights : (samples,), what each sample counts in the loss, as `Trainable.shares` gives it;
+            all the same if not given.
+        """
+        samples = self._weighted(inputs, targets, weights)
+        loss: float = sum(weight * float(self._forward(*sample)) for weight, sample in samples)
+        if self.model.output is not None:
+            self.predict(inputs)
+        return loss
+
+    def predict(self, inputs: Array) -> Array:
+        """The outputs of the samples (samples, outputs), each row by row of the matrix it is."""
+        for place, sample in zip(self.outputs, self._samples(inputs), strict=True):
+            place[...] = np.reshape(self._predict(*sample), -1)
+        return self.outputs
+
+    def _weighted(
+        self, inputs: Array, targets: Array, weights: Array | None
+    ) -> Iterator[tuple[float, tuple[Array, ...]]]:
+        """What each sample counts, and what the program of one sample takes."""
+        weights = self._equal if weights is None else weights
+        return zip(weights.tolist(), self._samples(inputs, targets), strict=True)
+
+    def _samples(self, inputs: Array, targets: Array | None = None) -> Iterator[tuple[Array, ...]]:
+        """What the program of one sample takes, for each of them."""
+        return zip(*self.model.views(inputs, targets), strict=True)
+
+
+class SampleLoop(ForwardLoop):
+    """Loss, gradients and outputs of a batch from those of its samples, in buffers made once.
+
+    Parameters
+    ----------
+    step : gives the loss of one sample from its inputs and targets, and fills `gradients`.
+    forward, predict, batch_size : as of `ForwardLoop`.
+    gradients : (parameters,), of one sample after `step`, of the batch after `SampleLoop.step`.
+    source : of the program of one sample.
     """
 
     def __init__(
@@ -42,53 +97,25 @@ class SampleLoop:
         batch_size: int,
         source: str = "",
     ) -> None:
-        self.model = model
+        super().__init__(
+            model, forward=forward, predict=predict, batch_size=batch_size, dtype=gradients.dtype
+        )
         self.source = source
         self.gradients = gradients
-        self.outputs = np.empty((batch_size, model.outputs), gradients.dtype)
-        self._step, self._forward, self._predict = step, forward, predict
+        self._step = step
         self._total = np.empty_like(gradients)
-        self._equal = np.full(batch_size, 1 / batch_size)
 
     def step(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
         """Forward and backward pass of one batch.
 
-        Parameters
-        ----------
-        inputs, targets : (samples, columns).
-        weights : (samples,), what each sample counts in the loss, as `Trainable.shares` gives it;
-            all the same if not given.
-
-        Returns
-        -------
-        The loss of the batch; `gradients` then hold its gradient.
+        Takes the arguments of `forward`, and returns the loss of the batch; `gradients` then hold
+        its gradient.
         """
         loss, total, gradients = 0.0, self._total, self.gradients
         total.fill(0)
-        weights = self._equal if weights is None else weights
-        samples = zip(weights.tolist(), self._samples(inputs, targets), strict=True)
-        for weight, sample in samples:
+        for weight, sample in self._weighted(inputs, targets, weights):
             loss += weight * float(self._step(*sample))
             np.multiply(gradients, weight, gradients)
             np.add(total, gradients, total)
         np.copyto(gradients, total)
         return loss
-
-    def forward(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
-        """The loss of the samples; `outputs` then hold what is predicted."""
-        weights = self._equal if weights is None else weights
-        samples = zip(weights.tolist(), self._samples(inputs, targets), strict=True)
-        loss: float = sum(weight * float(self._forward(*sample)) for weight, sample in samples)
-        if self.model.output is not None:
-            self.predict(inputs)
-        return loss
-
-    def predict(self, inputs: Array) -> Array:
-        """The outputs of the samples (samples, outputs), each row by row of the matrix it is."""
-        for place, sample in zip(self.outputs, self._samples(inputs), strict=True):
-            place[...] = np.reshape(self._predict(*sample), -1)
-        return self.outputs
-
-    def _samples(self, inputs: Array, targets: Array | None = None) -> Iterator[tuple[Array, ...]]:
-        """What the program of one sample takes, for each of them."""
-        return zip(*self.model.views(inputs, targets), strict=True)

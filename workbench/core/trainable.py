@@ -25,7 +25,7 @@ from workbench.calculus.expressions import (
     symbol,
 )
 from workbench.calculus.rewriting import substitute
-from workbench.core.columns import Columns, sample_shape
+from workbench.core.columns import ColumnAssignment, sample_shape
 from workbench.core.prediction import prediction_of, with_prediction
 from workbench.derivation.batching import (
     BatchFormError,
@@ -277,7 +277,7 @@ def trainable_equations(
     if prediction_of(system) is None:
         system = with_named_parts(system)
     system = with_prediction(system)
-    table = Columns(system, tuple(columns), targets, dict(chosen or {}))
+    table = ColumnAssignment(system, tuple(columns), targets, dict(chosen or {}))
     system = replace(system, sizes=table.solved(sizes or {}))
     ordered = table.ordered(system.sizes)
     if is_batch(system):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.backends import choose_backend, choose_threads, make_stepper, threads
-from workbench.core.checkpoint import Checkpoint
+from workbench.core.checkpoint import PREFIX, Checkpoint
 from workbench.core.data.class_weights import class_weights
 from workbench.core.data.preparation import Preparation
 from workbench.core.data.sources import SampleSource
@@ -34,7 +34,7 @@ from workbench.core.progress import EpochRecord, Progress
 from workbench.core.rounds import Round, Rounds
 from workbench.core.samples import chosen_classes, require_fit, sample_source
 from workbench.core.settings import Settings
-from workbench.core.steppers import Batches, Learner, NotFinite, Scalars, Stepper, Steps
+from workbench.core.steppers import Batches, Learner, NotFinite, Stepper, Steps, StepScalars
 from workbench.core.steppers.sample_stepper import SampleStepper
 from workbench.core.trainable import Trainable, as_trainable
 from workbench.core.vector_update import FLUSH_INTERVAL, flush_denormals
@@ -107,7 +107,7 @@ class Training:
         self.threads = choose_threads(settings.threads, self._learner, size)
         require_room(self.memory, model.title, size, settings)
         self._steppers: dict[int, Stepper] = {}
-        self.forward_pass = ForwardPass(model, self.parameters, self._learner.gradients)
+        self.forward_pass = ForwardPass(model, self.parameters)
         self.progress = Progress()
         self.best: Checkpoint | None = None
         self.pause: Callable[[], None] = lambda: None
@@ -235,7 +235,7 @@ class Training:
         progress, best = self.progress, self.progress.best_loss
         if best is None or loss < best - self.settings.least_improvement:
             progress.best_loss, progress.best_epoch = loss, progress.epoch
-            arrays = {f"parameters/{name}": array.copy() for name, array in self.parameters.items()}
+            arrays = {f"{PREFIX}{name}": array.copy() for name, array in self.parameters.items()}
             self.best = Checkpoint(arrays, asdict(progress))
 
     def _validate(self) -> tuple[float | None, float | None]:
@@ -298,7 +298,7 @@ class Training:
         progress.step += len(steps)
         progress.batch += len(steps)
 
-    def _scalars(self, count: int) -> Scalars:
+    def _scalars(self, count: int) -> StepScalars:
         """The optimizer's scalars for the next steps, of one window."""
         if self._constant is not None:
             return self._constant

@@ -13,7 +13,7 @@ from workbench.core.update_lines import VectorSource
 
 Vector = NDArray[Any]
 
-CHUNK = 2**17
+ENTRIES_AT_ONCE = 2**17
 """The entries updated at a time, so that all of an update's passes find them in the cache."""
 
 FLUSH_INTERVAL = 256
@@ -59,11 +59,14 @@ class VectorUpdate:
         namespace = {name: getattr(np, name) for name in source.functions} | self._numbers
         exec(_source_text(optimizer, source), namespace)
         self._change, self._limit = namespace["change"], namespace["limit"]
-        scratch = [np.empty(min(CHUNK, parameters.size), parameters.dtype) for _ in source.scratch]
+        scratch = [
+            np.empty(min(ENTRIES_AT_ONCE, parameters.size), parameters.dtype)
+            for _ in source.scratch
+        ]
         self._chunks: list[list[Vector]] = []
-        for start in range(0, parameters.size, CHUNK):
+        for start in range(0, parameters.size, ENTRIES_AT_ONCE):
             vectors = (parameters, gradients, *self.states.values())
-            views = [vector[start : start + CHUNK] for vector in vectors]
+            views = [vector[start : start + ENTRIES_AT_ONCE] for vector in vectors]
             self._chunks.append([*views, *(vector[: views[0].size] for vector in scratch)])
 
     def update(self, scalars: Mapping[str, float]) -> None:
@@ -94,8 +97,8 @@ def flush_denormals(vector: Vector) -> None:
     array([ 0., -2.])
     """
     least = np.finfo(vector.dtype).tiny
-    for start in range(0, vector.size, CHUNK):
-        chunk = vector[start : start + CHUNK]
+    for start in range(0, vector.size, ENTRIES_AT_ONCE):
+        chunk = vector[start : start + ENTRIES_AT_ONCE]
         chunk[abs(chunk) < least] = 0
 
 

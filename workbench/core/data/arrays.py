@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.data.files import (
-    Progress,
+    ReportProgress,
     display_name,
     format_ending,
     read_bytes,
@@ -73,7 +73,7 @@ class ArrayTable:
     header: bool = False
 
     def rows(
-        self, wanted: Wanted, reading: Reading, progress: Progress | None = None
+        self, wanted: Wanted, reading: Reading, progress: ReportProgress | None = None
     ) -> Iterator[Rows]:
         """Yield all rows at once; an error names the first cell that cannot be used."""
         inputs = self._numbers(wanted.inputs, reading, target=False)

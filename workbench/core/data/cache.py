@@ -18,7 +18,7 @@ import numpy as np
 
 from workbench.core.atomic import replace_file
 from workbench.core.data.encoding import Encoding
-from workbench.core.data.files import Progress
+from workbench.core.data.files import ReportProgress
 from workbench.core.data.stored import StoredArray, StoredColumns
 from workbench.core.data.stored_dataset import StoredDataset
 from workbench.core.data.table import Missing
@@ -34,7 +34,7 @@ def convert(
     source: str,
     encoding: Encoding,
     folder: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> StoredDataset:
     """Return the data set of a text, converted unless that has been done before.
 
@@ -73,7 +73,7 @@ def _origin(source: str, encoding: Encoding) -> dict[str, Any]:
 
 
 def _converted(
-    encoding: Encoding, made_from: dict[str, Any], progress: Progress | None
+    encoding: Encoding, made_from: dict[str, Any], progress: ReportProgress | None
 ) -> Iterator[bytes]:
     """Yield the content of the file, block by block."""
     count = dropped = 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.data.dataset import Labels, in_natural_order
-from workbench.core.data.files import Progress
+from workbench.core.data.files import ReportProgress
 from workbench.core.data.selection import Selection
 from workbench.core.data.table import (
     Matrix,
@@ -38,7 +38,7 @@ class Encoding:
         self.table, self.reading, self.selection = table, reading, selection
         self._encoder = Encoder(selection.known)
 
-    def rows(self, progress: Progress | None = None) -> Iterator[EncodedRows]:
+    def rows(self, progress: ReportProgress | None = None) -> Iterator[EncodedRows]:
         """Yield all rows, some at a time."""
         selection = self.selection
         count = 0

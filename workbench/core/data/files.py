@@ -25,7 +25,7 @@ ENDINGS = (".csv", ".tsv", ".tab", ".npy", ".npz")
 FORMATS = "a CSV, TSV, .npy or .npz file, or - for standard input"
 
 
-Progress = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """What is told the bytes read so far, and in all."""
 
 
@@ -86,7 +86,7 @@ def read_bytes(source: str) -> bytes:
 
 
 @contextmanager
-def open_stream(source: str, progress: Progress | None = None) -> Iterator[Readable]:
+def open_stream(source: str, progress: ReportProgress | None = None) -> Iterator[Readable]:
     """Open a file (decompressed where it ends in `.gz`) or standard input.
 
     What goes wrong until it is closed again is told as an `InputError`. `progress` is called with
@@ -120,7 +120,7 @@ def file_size(source: str) -> int:
 class _Watched:
     """A file that tells how far it has been read."""
 
-    def __init__(self, stream: BinaryIO, size: int, progress: Progress):
+    def __init__(self, stream: BinaryIO, size: int, progress: ReportProgress):
         self._stream, self._size, self._progress = stream, size, progress
 
     def read(self, size: int = -1, /) -> bytes:

@@ -16,7 +16,7 @@ from workbench.core.data.arrays import open_arrays, spell
 from workbench.core.data.cache import convert
 from workbench.core.data.dataset import Columns, Dataset
 from workbench.core.data.encoding import Encoding, require_rows
-from workbench.core.data.files import Progress, file_size, format_ending, require_memory
+from workbench.core.data.files import ReportProgress, file_size, format_ending, require_memory
 from workbench.core.data.selection import select
 from workbench.core.data.stored import open_stored
 from workbench.core.data.stored_dataset import (
@@ -92,7 +92,7 @@ def open_dataset(
     offered: Sequence[Missing] = (Missing.MEAN, Missing.DROP),
     memory: int = IN_MEMORY,
     cache: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> AnyDataset:
     """Read a data set into memory or, if it would take more than `memory` bytes, leave it in place.
 

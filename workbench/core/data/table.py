@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.data.files import Progress
+from workbench.core.data.files import ReportProgress
 from workbench.errors import InputError, close_matches
 
 MISSING = frozenset(
@@ -131,7 +131,7 @@ class Table(Named, Protocol):
     """Columns that are read only when asked."""
 
     def rows(
-        self, wanted: Wanted, reading: Reading, progress: Progress | None = None
+        self, wanted: Wanted, reading: Reading, progress: ReportProgress | None = None
     ) -> Iterator[Rows]:
         """Yield all rows, some at a time; an error names the first cell that cannot be used.
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.data.files import (
-    Progress,
+    ReportProgress,
     display_name,
     file_size,
     format_ending,
@@ -59,7 +59,7 @@ ROWS_FOR_DETECTION = 100
 TEXT_FOR_DETECTION = 2**22
 """The most rows and characters by which the format is found."""
 
-Lines = Callable[[Progress | None], Iterator[str]]
+Lines = Callable[[ReportProgress | None], Iterator[str]]
 """Begins to read a text's lines, telling how far it is if asked to."""
 
 
@@ -80,7 +80,7 @@ class TextTable:
     lines: Lines = field(repr=False)
 
     def rows(
-        self, wanted: Wanted, reading: Reading, progress: Progress | None = None
+        self, wanted: Wanted, reading: Reading, progress: ReportProgress | None = None
     ) -> Iterator[Rows]:
         """Yield all rows, some at a time; an error names the first cell that cannot be used."""
         try:
@@ -95,7 +95,7 @@ class TextTable:
             yield f"{self.source}:{line}:{column + 1}", row[column].strip()
 
     def _rows_in_bulk(
-        self, wanted: Wanted, missing: Missing, progress: Progress | None
+        self, wanted: Wanted, missing: Missing, progress: ReportProgress | None
     ) -> Iterator[Rows]:
         """Yield all rows; lines that hold only numbers are left to NumPy, which is faster."""
         lines = self.lines(progress)
@@ -205,7 +205,7 @@ def _opener(source: str) -> Lines:
     """Return what reads a source from its beginning; what comes only once is kept for that."""
     kept = None if is_file(source) else read_bytes(source)
 
-    def lines(progress: Progress | None) -> Iterator[str]:
+    def lines(progress: ReportProgress | None) -> Iterator[str]:
         if kept is not None:
             yield from read_lines(io.BytesIO(kept), display_name(source))
             return

@@ -12,7 +12,7 @@ from workbench.calculus.functions import VARIABLE, Function
 from workbench.calculus.rewriting import rebuild, substitute
 from workbench.calculus.slopes import at as slope_at
 from workbench.calculus.slopes import base, nth_derivative, slope
-from workbench.core.numerics import LOG_ONE_PLUS_EXP, Line, stable_lines
+from workbench.core.numerics import LOG_ONE_PLUS_EXP, ComputedEquation, stable_lines
 from workbench.derivation.steps import DERIVATIVES, Derivation, variable_of
 from workbench.derivation.system import Equation
 from workbench.errors import InputError
@@ -35,7 +35,7 @@ class Task:
 
     equation: Equation
     computed: Expression
-    line: Line
+    line: ComputedEquation
     is_backward: bool
 
 

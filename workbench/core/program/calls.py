@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import isqrt, prod
 from typing import TypeAlias
 
-from workbench.core.numerics import Line
+from workbench.core.numerics import ComputedEquation
 
 TRANSPOSE = "T"
 COLUMN = "column"
@@ -170,5 +170,5 @@ class Call:
 class Block:
     """The calls that compute one equation."""
 
-    line: Line
+    line: ComputedEquation
     calls: list[Call] = field(default_factory=list)

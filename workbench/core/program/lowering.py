@@ -18,7 +18,7 @@ from workbench.calculus.expressions import Expression, number, symbols_of
 from workbench.calculus.functions import Function
 from workbench.calculus.matrices import matmul
 from workbench.core.evaluate import evaluate
-from workbench.core.numerics import LOG_ONE_PLUS_EXP, Line
+from workbench.core.numerics import LOG_ONE_PLUS_EXP, ComputedEquation
 from workbench.core.program.calls import (
     COLUMN,
     PRIMITIVES,
@@ -54,7 +54,7 @@ class Lowering:
         """Declare a symbol whose array comes from outside."""
         self.known[symbol] = Operand(register, transposed=register.transposed)
 
-    def compute(self, line: Line, target: Register) -> None:
+    def compute(self, line: ComputedEquation, target: Register) -> None:
         """Lower one equation into a register and remember its left side.
 
         Raises
@@ -106,6 +106,8 @@ class Lowering:
                 return self._stacked(node, target)
             case "block":
                 return self._block(node)
+            case "kron" if ONE not in node.shape:
+                return self._emit("kron", list(map(self._matrix, node.arguments)), node, target)
             case "kron" | "diag" | "diagonal":
                 operands = [self._plain(argument) for argument in node.arguments]
                 return self._emit(node.operation, operands, node, target)
@@ -308,8 +310,16 @@ class Lowering:
                 return self._call("vdot", same, out)
         return self._call("sum", [self._whole(inner)], out)
 
+    def _matrix(self, node: Expression) -> Operand:
+        """An operand whose columns stand upright, for calls that take a vector for a row."""
+        operand = self._plain(node)
+        is_column = node.shape[1] == ONE and node.shape[0] != ONE
+        return operand.viewed(COLUMN) if is_column and operand.dimensions == 1 else operand
+
     def _reshaped(self, node: Expression) -> Operand:
         inner = self.lower(node.arguments[0])
+        if node.operation == "devec" and ONE in node.shape:
+            return inner
         if node.operation == "devec":
             rows, columns = (dimension.size(self.sizes) for dimension in node.shape)
             return replace(inner.viewed((columns, rows)), transposed=True)

@@ -14,8 +14,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.core.parameters import Parameters
-from workbench.core.program.source import Source, turned_parameters, write_source
-from workbench.core.sample_loop import SampleLoop
+from workbench.core.program.source import (
+    Source,
+    forward_alone,
+    turned_parameters,
+    write_source,
+)
+from workbench.core.sample_loop import ForwardLoop, SampleLoop
 from workbench.core.trainable import Trainable, trainable_network
 from workbench.derivation.differentiate import derive
 from workbench.derivation.network import Network
@@ -25,53 +30,38 @@ from workbench.errors import InputError
 Array = NDArray[Any]
 
 
-class Program:
-    """A compiled forward and backward pass for batches of one size.
+class ForwardProgram:
+    """A compiled forward pass for batches of one size.
 
     Attributes
     ----------
     source : the Python source that runs.
     batch_size : the number of samples a call takes.
     buffer_bytes : the memory it takes besides parameters and gradients.
-    parameters, gradients : arrays by name, views of one vector each; `step` fills the gradients.
-    bare_step : `step` without its checks of shapes and its guard against NumPy's warnings, for
-        loops with their own; it takes every input, then every target.
-    outputs : (samples, outputs), what is predicted in the latest `step` or `forward`.
-
-    >>> from workbench.plugins.build import build_network
-    >>> from workbench.plugins.registry import load_registry
-    >>> program = compile_network(build_network("2-1", registry=load_registry()), batch_size=1)
-    >>> program.step(np.ones((1, 2)), np.ones((1, 1)))
-    0.125
-    >>> program.gradients["W1"]
-    array([[-0.125, -0.125]])
+    parameters : arrays by name, views of one vector.
+    outputs : (samples, outputs), what is predicted in the latest call.
     """
 
     def __init__(
         self,
         source: Source,
         model: Trainable,
-        derivation: Derivation,
         batch_size: int,
         parameters: Parameters,
-        gradients: Parameters,
+        functions: tuple[Any, ...],
     ) -> None:
         self.source = source.text
         self.buffer_bytes = source.buffer_bytes
         self.model = model
-        self.derivation = derivation
         self.batch_size = batch_size
         self.parameters = parameters
-        self.gradients = gradients
-        self.bare_step, self._forward, self._predict, outputs = _build(
-            source, parameters, gradients
-        )
+        self._forward, self._predict, outputs = functions
         if model.output is None:
             outputs = np.empty(0, parameters.dtype)
         self.outputs = outputs.reshape(batch_size, model.outputs)
 
-    def step(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
-        """Forward and backward pass of one batch.
+    def forward(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
+        """The loss of one batch; `outputs` then hold what is predicted.
 
         Parameters
         ----------
@@ -80,21 +70,11 @@ class Program:
         weights : (batch_size,), what each sample counts in the loss, as `Trainable.shares` gives
             it; all the same if not given.
 
-        Returns
-        -------
-        The loss of the batch; `gradients` then hold ∂L/∂parameter.
-
         Raises
         ------
         InputError
             If inputs or targets do not have those shapes.
         """
-        arrays = self._arrays(inputs, targets, weights)
-        with np.errstate(all="ignore"):
-            return float(self.bare_step(*arrays))
-
-    def forward(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
-        """The loss of one batch; `outputs` then hold what is predicted."""
         arrays = self._arrays(inputs, targets, weights)
         with np.errstate(all="ignore"):
             return float(self._forward(*arrays))
@@ -114,6 +94,49 @@ class Program:
         return self.model.views(inputs, targets, weights)
 
 
+class Program(ForwardProgram):
+    """A compiled forward and backward pass for batches of one size.
+
+    Attributes
+    ----------
+    gradients : arrays by name, views of one vector, which `step` fills.
+    bare_step : `step` without its checks of shapes and its guard against NumPy's warnings, for
+        loops with their own; it takes every input, then every target.
+
+    >>> from workbench.plugins.build import build_network
+    >>> from workbench.plugins.registry import load_registry
+    >>> program = compile_network(build_network("2-1", registry=load_registry()), batch_size=1)
+    >>> program.step(np.ones((1, 2)), np.ones((1, 1)))
+    0.125
+    >>> program.gradients["W1"]
+    array([[-0.125, -0.125]])
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        model: Trainable,
+        derivation: Derivation,
+        batch_size: int,
+        parameters: Parameters,
+        gradients: Parameters,
+    ) -> None:
+        self.bare_step, *functions = _build(source, parameters, gradients)
+        super().__init__(source, model, batch_size, parameters, tuple(functions))
+        self.derivation = derivation
+        self.gradients = gradients
+
+    def step(self, inputs: Array, targets: Array, weights: Array | None = None) -> float:
+        """Forward and backward pass of one batch.
+
+        Takes the arguments of `forward`, and returns the loss of the batch; `gradients` then hold
+        ∂L/∂parameter.
+        """
+        arrays = self._arrays(inputs, targets, weights)
+        with np.errstate(all="ignore"):
+            return float(self.bare_step(*arrays))
+
+
 def _require_shape(what: str, array: Array, expected: tuple[int, ...]) -> None:
     if np.shape(array) != expected:
         raise InputError(
@@ -121,11 +144,11 @@ def _require_shape(what: str, array: Array, expected: tuple[int, ...]) -> None:
         )
 
 
-def _build(source: Source, parameters: Parameters, gradients: Parameters) -> tuple[Any, ...]:
+def _build(source: Source, *given: Parameters) -> tuple[Any, ...]:
     """The functions that a source defines, and the array of its outputs."""
     namespace: dict[str, Any] = dict(source.implementations)
     exec(compile(source.text, "<workbench program>", "exec"), namespace)
-    arrays = [held.stored(name) for held in (parameters, gradients) for name in parameters]
+    arrays = [held.stored(name) for held in given for name in held]
     built: tuple[Any, ...] = namespace["build"](*arrays)
     return built
 
@@ -174,8 +197,7 @@ def compile_model(
     TooLargeError
         If the program would not fit in `MOST_MEMORY`; nothing has been allocated then.
     """
-    if batch_size < 1:
-        raise InputError(f"a batch holds at least one sample, not {batch_size}")
+    _require_samples(batch_size)
     derivation = derived(model, strategy)
     turned = turned_parameters(derivation.system) if parameters is None else parameters.turned
     source = write_source(derivation, batch_size, dtype, model.title, turned, model.output)
@@ -195,6 +217,34 @@ def compile_model(
         batch_size=batch_size,
         source=source.text,
     )
+
+
+def compile_forward(
+    model: Trainable, *, batch_size: int, parameters: Parameters
+) -> ForwardProgram | ForwardLoop:
+    """Compile a model's forward pass alone: nothing is derived, and no gradient has a place.
+
+    Raises
+    ------
+    InputError
+        If the batch is empty.
+    TooLargeError
+        As for `compile_model`.
+    """
+    _require_samples(batch_size)
+    dtype, turned = parameters.dtype, parameters.turned
+    derivation = forward_alone(model.system)
+    source = write_source(derivation, batch_size, dtype, model.title, turned, model.output)
+    functions = _build(source, parameters)
+    if model.is_batch:
+        return ForwardProgram(source, model, batch_size, parameters, functions)
+    forward, predict, _ = functions
+    return ForwardLoop(model, forward=forward, predict=predict, batch_size=batch_size, dtype=dtype)
+
+
+def _require_samples(batch_size: int) -> None:
+    if batch_size < 1:
+        raise InputError(f"a batch holds at least one sample, not {batch_size}")
 
 
 @lru_cache(maxsize=8)

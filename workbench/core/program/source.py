@@ -98,6 +98,11 @@ def turned_parameters(system: System) -> frozenset[str]:
     )
 
 
+def forward_alone(system: System) -> Derivation:
+    """A system with no gradient asked for, whose program is the forward pass alone."""
+    return Derivation(system, ELEMENTWISE, steps=(), backward=())
+
+
 def lower(
     derivation: Derivation,
     sizes: Mapping[str, int],
@@ -145,7 +150,7 @@ def lower(
         given[Kind.INPUT],
         given[Kind.TARGET],
         given[Kind.PARAMETER],
-        [gradients[symbol.symbol.name] for symbol in system.parameters],
+        [gradients[s.symbol.name] for s in system.parameters if s.symbol.name in gradients],
         loss,
         answer,
         lowering.implementations,
@@ -198,6 +203,8 @@ def write_source(
 ) -> Source:
     """Print a derivation's forward and backward pass as a Python module.
 
+    Without gradients, as of `forward_alone`, there is no function `step`.
+
     Parameters
     ----------
     turned : the parameters that are stored as their transposes; see `turned_parameters`.
@@ -247,6 +254,11 @@ class _Writer:
     def lowered(self) -> Lowered:
         return lower(self.derivation, self.sizes, self.turned, self.output)
 
+    @property
+    def has_step(self) -> bool:
+        """Whether there is a backward pass to make steps with."""
+        return bool(self.lowered.gradients)
+
     @cached_property
     def buffers(self) -> Buffers:
         return assign_buffers(self.lowered.blocks)
@@ -254,10 +266,10 @@ class _Writer:
     def write(self) -> Source:
         lowered, writer = self.lowered, NumPyWriter(self.buffers)
         inputs = [register.name for register in lowered.inputs]
-        targets = [register.name for register in lowered.targets] or ["Y"]
+        targets = [register.name for register in lowered.targets]
         loss, output = lowered.loss, lowered.output
         functions = [
-            ("step", [*inputs, *targets], loss, [loss, *lowered.gradients]),
+            *[("step", [*inputs, *targets], loss, [loss, *lowered.gradients])][: self.has_step],
             ("forward", [*inputs, *targets], loss, [loss, output]),
             ("predict", inputs, output, [output]),
         ]
@@ -275,8 +287,8 @@ class _Writer:
         return Source(self._module(writer, bodies), own_bytes, lowered.implementations)
 
     def _refuse_too_large(self, own_bytes: int) -> None:
-        entries = sum(prod(register.shape) for register in self.lowered.parameters)
-        given_bytes = 2 * entries * self.dtype.itemsize
+        given = (*self.lowered.parameters, *self.lowered.gradients)
+        given_bytes = sum(prod(register.shape) for register in given) * self.dtype.itemsize
         if own_bytes + given_bytes <= MOST_MEMORY:
             return
         name = self.derivation.strategy.name
@@ -296,7 +308,7 @@ class _Writer:
         lowered = self.lowered
         arguments = [register.name for register in (*lowered.parameters, *lowered.gradients)]
         output = lowered.output.name if lowered.output.shape else None
-        returned = f"step, forward, predict, {output}"
+        returned = f"{'step, ' if self.has_step else ''}forward, predict, {output}"
         return numpy_module(
             writer, lowered, self.dtype, arguments, self._docstring(), [], bodies, returned
         )
@@ -304,10 +316,12 @@ class _Writer:
     def _docstring(self) -> str:
         by_hand = ", ".join(self.lowered.implementations)
         plugins = f"    {by_hand}: hand-written functions of plugins.\n" if by_hand else ""
+        made = "step, forward and predict" if self.has_step else "forward and predict"
+        filled = "step fills the arrays d… with gradients and returns the loss. "
         return (
-            f"Make step, forward and predict for {self.title or 'the system'}, batch "
-            f"{self.batch_size}, {self.dtype}.\n\n"
-            "    step fills the arrays d… with gradients and returns the loss. A batch holds a\n"
+            f"Make {made} for {self.title or 'the system'}, batch {self.batch_size}, "
+            f"{self.dtype}.\n\n"
+            f"    {filled if self.has_step else ''}A batch holds a\n"
             "    sample a row, the transpose of the formulas beside the code, where a sample is a\n"
             "    column; …_T is the transpose of a matrix.\n"
             f"{plugins}    "

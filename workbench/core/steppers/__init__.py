@@ -10,6 +10,6 @@ vectors.
 
 from __future__ import annotations
 
-from workbench.core.steppers.base import Batches, Learner, NotFinite, Scalars, Stepper, Steps
+from workbench.core.steppers.base import Batches, Learner, NotFinite, Stepper, Steps, StepScalars
 
-__all__ = ["Batches", "Learner", "NotFinite", "Scalars", "Stepper", "Steps"]
+__all__ = ["Batches", "Learner", "NotFinite", "StepScalars", "Stepper", "Steps"]

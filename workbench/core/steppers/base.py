@@ -20,7 +20,7 @@ from workbench.derivation.steps import Derivation
 
 Array = NDArray[Any]
 
-Scalars = Mapping[str, "Array | float"]
+StepScalars = Mapping[str, "Array | float"]
 """The optimizer's scalars by name: one for each step, or the same for all."""
 
 
@@ -168,11 +168,11 @@ class Stepper(Protocol):
 
     source: str
 
-    def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
+    def run(self, batches: Batches, scalars: StepScalars, steps: Steps) -> None:
         """Make a step with each batch; NotFinite ends it before the step that cannot be made."""
 
 
-def rest_of(scalars: Scalars, done: int) -> Scalars:
+def rest_of(scalars: StepScalars, done: int) -> StepScalars:
     """The scalars without those of the first steps."""
     return {
         name: values if isinstance(values, float) else values[done:]

@@ -13,7 +13,7 @@ from workbench.core.program.loops import loop_buffers
 from workbench.core.program.numba_source import numba_loop
 from workbench.core.program.number_loops import numba_numbers
 from workbench.core.program.source import Lowered
-from workbench.core.steppers.base import Batches, Learner, Scalars, Steps, rest_of
+from workbench.core.steppers.base import Batches, Learner, Steps, StepScalars, rest_of
 from workbench.core.steppers.numpy_stepper import NumPyStepper
 from workbench.errors import InputError
 
@@ -61,7 +61,7 @@ class NumbaStepper:
         compiled = njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
         self._train = compiled(namespace["train"])
 
-    def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
+    def run(self, batches: Batches, scalars: StepScalars, steps: Steps) -> None:
         """Make a step with each batch."""
         dtype = self._learner.parameters.dtype
         names = self._learner.optimizer.scalar_names

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from workbench.core.program.loops import loop_buffers, numpy_loop
-from workbench.core.steppers.base import Array, Batches, Learner, Scalars, Steps
-from workbench.core.vector_update import CHUNK
+from workbench.core.steppers.base import Array, Batches, Learner, Steps, StepScalars
+from workbench.core.vector_update import ENTRIES_AT_ONCE
 
 
 class NumPyStepper:
@@ -30,7 +30,7 @@ class NumPyStepper:
         self.buffers = loop_buffers(self._lowered, keeps_outputs=keeps_outputs)
         self._train = self._compile()
 
-    def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
+    def run(self, batches: Batches, scalars: StepScalars, steps: Steps) -> None:
         """Make a step with each batch."""
         with np.errstate(all="ignore"):
             numbers = [self._numbers(scalars[name]) for name in self._names]
@@ -49,7 +49,7 @@ class NumPyStepper:
             *(state.vector for state in learner.states.values()),
             *self._scratch(),
         ]
-        in_chunks = len(vectors[0]) > CHUNK
+        in_chunks = len(vectors[0]) > ENTRIES_AT_ONCE
         self.source = numpy_loop(
             self._lowered,
             self.buffers,
@@ -71,7 +71,7 @@ class NumPyStepper:
 
     def _scratch(self) -> list[Array]:
         count = len(self._learner.optimizer.vector_lines().scratch)
-        size = min(CHUNK, self._learner.parameters.vector.size)
+        size = min(ENTRIES_AT_ONCE, self._learner.parameters.vector.size)
         return [np.empty(size, self._dtype) for _ in range(count)]
 
 
@@ -80,8 +80,10 @@ def _chunks(vectors: Sequence[Array]) -> list[tuple[Array, ...]]:
     whole = len(vectors[0])
     return [
         tuple(
-            vector[start : start + CHUNK] if len(vector) == whole else vector[: whole - start]
+            vector[start : start + ENTRIES_AT_ONCE]
+            if len(vector) == whole
+            else vector[: whole - start]
             for vector in vectors
         )
-        for start in range(0, whole, CHUNK)
+        for start in range(0, whole, ENTRIES_AT_ONCE)
     ]

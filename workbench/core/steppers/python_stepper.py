@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any
 
 from workbench.core.program.number_loops import python_loop
-from workbench.core.steppers.base import Batches, Learner, Scalars, Steps, rest_of
+from workbench.core.steppers.base import Batches, Learner, Steps, StepScalars, rest_of
 from workbench.core.steppers.numpy_stepper import NumPyStepper
 
 
@@ -37,7 +37,7 @@ class PythonStepper:
         exec(compile(self.source, "<workbench program>", "exec"), namespace)
         self._train = namespace["train"]
 
-    def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
+    def run(self, batches: Batches, scalars: StepScalars, steps: Steps) -> None:
         """Make a step with each batch."""
         numbers = {name: scalars[name] for name in self._learner.optimizer.scalar_names}
         begin = len(steps)
@@ -47,7 +47,7 @@ class PythonStepper:
             if done < len(batches):
                 self._carefully.run(batches[done : done + 1], rest_of(numbers, done), steps)
 
-    def _run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
+    def _run(self, batches: Batches, scalars: StepScalars, steps: Steps) -> None:
         """Make steps up to the first that plain Python cannot make."""
         held = (self._learner.parameters, *self._learner.states.values())
         arrays = [store.vector for store in held]

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.core.program.program import compile_model
 from workbench.core.sample_loop import SampleLoop
-from workbench.core.steppers.base import Batches, Learner, Scalars, Steps
+from workbench.core.steppers.base import Batches, Learner, Steps, StepScalars
 from workbench.core.trainable import Trainable
 from workbench.core.vector_update import VectorUpdate
 
@@ -40,7 +40,7 @@ class SampleStepper:
             {name: state.vector for name, state in learner.states.items()},
         )
 
-    def run(self, batches: Batches, scalars: Scalars, steps: Steps) -> None:
+    def run(self, batches: Batches, scalars: StepScalars, steps: Steps) -> None:
         """Make a step with each batch."""
         names, gradients = self._learner.optimizer.scalar_names, self._learner.gradients.vector
         values = [np.broadcast_to(scalars[name], len(batches)).tolist() for name in names]
