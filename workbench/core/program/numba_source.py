@@ -1,12 +1,13 @@
 """The training loop as numba compiles it for arrays: loops, and BLAS for products of matrices.
 
-Elementwise calls on arrays of one shape that follow each other share a loop, so that the next one
-finds in a register of the processor what the one before wrote.
+Elementwise calls on arrays of one shape that follow each other share a loop. An entry is a variable
+within it, and is written to its array at the end: the next call finds it in a register of the
+processor, and the compiler need not fear that what is written is read under another name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from workbench.core.optimizers import Optimizer
 from workbench.core.program.buffers import Allocation, Buffers, needed_calls
@@ -53,14 +54,14 @@ def numba_loop(
     InputError
         If numba cannot compute it: a plugin's function of arrays, a Jacobian that is written out.
     """
-    writer = _NumbaWriter(buffers)
-    step = writer.lines(needed_calls(lowered.blocks, results_of(lowered, keeps_outputs)))
     free = FreeNames([*buffers.places.values(), *(r.name for r in lowered.given), *INDICES])
+    writer = _NumbaWriter(buffers, free)
+    step = writer.lines(needed_calls(lowered.blocks, results_of(lowered, keeps_outputs)))
     names = {name: free(name) for name in names_of(optimizer)}
     square, norm, check, place = map(free, ("squared_norm", "norm", "check", "k"))
     vectors = [names[name] for name in ("theta", "g", *optimizer.rule.states)]
     entries = {name: f"{names[name]}[{place}]" for name in ("theta", "g", *optimizer.rule.states)}
-    gradient, limited = entries["g"], free("limited")
+    held = {name: free(f"{names[name]}_{place}") for name in entries}
     scalars = [names[name] for name in optimizer.scalar_names]
     loss = buffers.places.get(lowered.loss, lowered.loss.name)
     data = data_of(lowered)
@@ -75,7 +76,7 @@ def numba_loop(
         *(f"gradients[{n}][()] = {r.name}" for n, r in numbered if not r.shape),
         f"{square} = 0.0",
         f"for {place} in range(len({names['g']})):",
-        f"    {square} += {gradient} * {gradient}",
+        f"    {square} += {entries['g']} * {entries['g']}",
         f"{check} = {loss} + {square}",
         not_finite(check),
         "    break",
@@ -83,12 +84,13 @@ def numba_loop(
         *optimizer.norm_lines({**names, "norm": norm}),
         f"# the optimizer {optimizer.rule.name}",
         f"for {place} in range(len({names['theta']})):",
-        f"    {limited} = {gradient}",
-        *(f"    {line}" for line in optimizer.entry_lines({**names, **entries, "g": limited})),
+        *(f"    {held[name]} = {entry}" for name, entry in entries.items()),
+        *(f"    {line}" for line in optimizer.entry_lines({**names, **held})),
+        *(f"    {entry} = {held[name]}" for name, entry in entries.items() if name != "g"),
         f"losses[step] = {loss}",
         f"squares[step] = {square}",
     ]
-    held = [
+    given = [
         *((register.name, f"parameters[{n}]") for n, register in enumerate(lowered.parameters)),
         *((r.name, f"gradients[{n}]") for n, r in numbered if r.shape),
         *((name, f"vectors[{number}]") for number, name in enumerate(vectors)),
@@ -100,7 +102,7 @@ def numba_loop(
     code = [
         "def train(samples, starts, outputs, losses, squares, vectors, scalars, parameters, "
         "gradients, buffers):",
-        *(f"    {name} = {value}" for name, value in held),
+        *(f"    {name} = {value}" for name, value in given),
         "    done = 0",
         "    for step in range(len(starts)):",
         "        at = starts[step]",
@@ -121,10 +123,11 @@ class _NumbaWriter:
     allocations : name, shape and truth-valuedness of each buffer.
     """
 
-    def __init__(self, buffers: Buffers) -> None:
-        self._buffers = buffers
+    def __init__(self, buffers: Buffers, free: FreeNames) -> None:
+        self._buffers, self._free = buffers, free
         self.allocations = list(buffers.allocations)
         self._ones: dict[Constant, str] = {}
+        self._variables: dict[str, str] = {}
 
     def lines(self, blocks: Iterable[Block]) -> list[str]:
         """The calls of all equations; a loop may go over the calls of several."""
@@ -167,12 +170,36 @@ class _NumbaWriter:
             lines.append(f"{indent}for {index} in range({size}):")
             indent += "    "
         at = INDICES[: len(group[0].target.shape)]
+        known: dict[str, tuple[str, str]] = {}
         for call in group:
-            values = [self._entry(operand, at) for operand in call.operands]
+            values = [self._known_entry(operand, at, known) for operand in call.operands]
             masks = [operand.is_boolean for operand in call.operands]
             formula = entry(call.operation, values, masks)
-            lines.append(f"{indent}{self._place(call.target)}[{', '.join(at)}] = {formula.text}")
-        return lines
+            place = f"{self._place(call.target)}[{', '.join(at)}]"
+            if len(group) == 1:
+                return [*lines, f"{indent}{place} = {formula.text}"]
+            name = self._variable(call.target, at)
+            known[self._buffer(call.target)] = name, place
+            lines.append(f"{indent}{name} = {formula.text}")
+        return [*lines, *(f"{indent}{place} = {name}" for name, place in known.values())]
+
+    def _known_entry(
+        self, operand: Operand, at: Sequence[str], known: Mapping[str, tuple[str, str]]
+    ) -> Formula:
+        """An operand's entry, by its variable if the loop has computed it."""
+        if (
+            isinstance(operand.source, Register)
+            and (buffer := self._buffer(operand.source)) in known
+        ):
+            return Formula(known[buffer][0])
+        return self._entry(operand, at)
+
+    def _variable(self, target: Register, at: Sequence[str]) -> str:
+        """What an entry of an array is called within a loop."""
+        key = f"{self._place(target)}_{''.join(at)}"
+        if key not in self._variables:
+            self._variables[key] = self._free(key)
+        return self._variables[key]
 
     def _entry(self, operand: Operand, at: Sequence[str]) -> Formula:
         """An operand's entry at the place of the loop."""
