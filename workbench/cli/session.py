@@ -112,9 +112,7 @@ class Session:
                     self._lines.append(f"{record.to_line()}\n")
                     if self._events is not None:
                         self._events.add(record)
-                self._flush()
             except NotFiniteError as error:
-                self._flush()
                 if self._writer is None:
                     raise
                 if self._opened.is_finite:
@@ -160,7 +158,8 @@ class Session:
     def _is_due(self, now: float) -> bool:
         interval, progress = self._interval, self._training.progress
         if interval.epochs:
-            return progress.epoch - self._kept_epoch >= interval.epochs and not progress.batch
+            rounds = progress.epoch // interval.epochs, self._kept_epoch // interval.epochs
+            return rounds[0] > rounds[1] and not progress.batch
         return now - self._kept >= interval.seconds
 
     def _keep(self, *, finished: bool = False) -> None:
@@ -179,6 +178,8 @@ class Session:
 
     def _test(self) -> None:
         """Say, and keep, how the model that is kept does on the test part, if there is one."""
+        if len(self._opened.test):
+            self._keep()  # so that a test part that is refused loses no training
         run = None if self._writer is None else self._writer.path
         scores = self._opened.test_scores(run)
         if scores is None:

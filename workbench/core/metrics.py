@@ -1,7 +1,7 @@
 """Metrics: the records of a run, in a file that is appended to and can be cut back.
 
-A checkpoint says how long the file was and which digest it had. Lines after that are cut off when
-the run goes on, and made again.
+A checkpoint says how long the file was and which digest it had. Lines after that are cut off before
+the first that is written when the run goes on, and made again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Metrics:
         self._length, self._digest = 0, sha256()
         if not new:
             try:
-                self._cut_back(told)
+                self._read_up_to(told)
             except BaseException:
                 self.close()
                 raise
@@ -58,6 +58,7 @@ class Metrics:
         """
         lines = text.encode()
         with writing(self._path):
+            os.ftruncate(self._descriptor, self._length)
             try:
                 write_all(self._descriptor, lines)
             except OSError:
@@ -67,7 +68,7 @@ class Metrics:
         self._count(lines)
 
     def sync(self) -> None:
-        """Have all of the file on the disk.
+        """Have all of the file on the disk, and nothing behind what is counted.
 
         Raises
         ------
@@ -75,6 +76,7 @@ class Metrics:
             If that fails.
         """
         with writing(self._path):
+            os.ftruncate(self._descriptor, self._length)
             os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -89,8 +91,8 @@ class Metrics:
         self._length += len(content)
         self._digest.update(content)
 
-    def _cut_back(self, told: Any) -> None:
-        """Cut off the lines after those of which `told` is the record."""
+    def _read_up_to(self, told: Any) -> None:
+        """Count the lines of which `told` is the record; what stands behind them is left alone."""
         length = told["bytes"] if isinstance(told, dict) and type(told.get("bytes")) is int else 0
         while block := os.pread(self._descriptor, min(BLOCK, length - self._length), self._length):
             self._count(block)
@@ -99,4 +101,3 @@ class Metrics:
                 f"{self._path} does not begin with the {length:,} bytes that the last checkpoint "
                 "counts, so it was changed; take an intact copy of the run, or train again"
             )
-        os.ftruncate(self._descriptor, length)

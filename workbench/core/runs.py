@@ -284,6 +284,11 @@ def load_run(path: str | Path) -> Run:
     """
     path, settings = Path(path), read_settings(path)
     checkpoint = path / BEST if (path / BEST).exists() else path / LAST
+    if checkpoint.name == LAST and settings.get("replicas", 1) != 1:
+        raise InputError(
+            f"no epoch of the replicas in {path} is over, so none of them is the best; "
+            f"go on with: workbench train --resume {path}"
+        )
     values = read_values(checkpoint)
     _require_subject(settings, values, checkpoint)
     return Run(

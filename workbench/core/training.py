@@ -9,6 +9,7 @@ the epoch, and the sums of an epoch that is not over are part of the state.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import repeat
@@ -231,9 +232,9 @@ class Training:
         return record
 
     def _compare_with_best(self, loss: float) -> None:
-        """Keep the parameters if their validation loss is the best."""
+        """Keep the parameters if their validation loss is the best, and finite."""
         progress, best = self.progress, self.progress.best_loss
-        if best is None or loss < best - self.settings.least_improvement:
+        if loss < (math.inf if best is None else best - self.settings.least_improvement):
             progress.best_loss, progress.best_epoch = loss, progress.epoch
             arrays = {f"{PREFIX}{name}": array.copy() for name, array in self.parameters.items()}
             self.best = Checkpoint(arrays, asdict(progress))
