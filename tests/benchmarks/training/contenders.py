@@ -124,7 +124,7 @@ TARGETS = (
             Target("W1 sgd", f"ours numpy{form}", ("JAX loop",), 0.5),
         )
     ),
-    Target("W1 sgd", "ours replicas", ("ours auto",), 0.01),
+    Target("W1 sgd", "ours replicas", ("ours numpy",), 0.01),
     Target("W2 sgd", "ours auto", ("PyTorch",), 0.17),
     Target("W2 adam", "ours auto", ("PyTorch fused",), 0.2),
     *(Target(f"W2 {rule}", "ours auto", ("JAX loop",), 0.65) for rule in ("sgd", "adam")),

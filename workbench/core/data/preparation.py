@@ -102,15 +102,15 @@ nor standardised, so its means are not known; fill the values in, or train with 
         names = train.input_names, train.target_names
         return cls(mean, scale, *names, train.classes, train.header, fill, train.ignored_names)
 
-    def apply(self, inputs: Matrix) -> Matrix:
-        """Return prepared inputs (samples, features)."""
+    def apply(self, inputs: Matrix, out: Matrix | None = None) -> Matrix:
+        """Return prepared inputs (samples, features), in `out` if that is given."""
         if inputs.ndim != 2 or inputs.shape[1] != len(self.input_names):
             raise InputError(
                 f"inputs of shape {inputs.shape}; expected (samples, {len(self.input_names)})"
             )
         if self.fill is not None:
             inputs = np.where(np.isnan(inputs), self.fill, inputs)
-        prepared = inputs - self.mean
+        prepared = np.subtract(inputs, self.mean, out=out)
         prepared /= self.scale
         return prepared
 

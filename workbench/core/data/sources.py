@@ -142,13 +142,18 @@ class Conversion:
         return samples
 
     def write(self, chunk: Chunk, samples: Samples, places: NDArray[np.intp] | slice) -> None:
-        """Prepare some rows and put them to their places among the samples."""
-        samples.inputs[places] = self.inputs(chunk.inputs)
+        """Prepare some rows, which it writes over, and put them to their places."""
+        samples.inputs[places] = self.inputs(chunk.inputs, out=chunk.inputs)
         self.write_targets(self.outcomes(chunk.outcomes), samples, places)
 
-    def inputs(self, raw: Array) -> Array:
-        """Return prepared inputs (samples, features) in the program's type."""
-        return self._converted(self.preparation.apply(raw), self.data.input_names)
+    def inputs(self, raw: Array, out: Array | None = None) -> Array:
+        """Return prepared inputs (samples, features) in the program's type.
+
+        Parameters
+        ----------
+        out : room for raw inputs that are prepared, which may be where they are.
+        """
+        return self._converted(self.preparation.apply(raw, out), self.data.input_names)
 
     def outcomes(self, raw: Array) -> Array:
         """Return the places of classes as they are, and numbers in the program's type."""

@@ -80,7 +80,10 @@ class StoredDataset:
         chunk = Chunk(inputs, self.find_classes(outcomes))
         if self.marks is None:
             return chunk
-        rows = np.flatnonzero(self._mine(number * self.columns.rows_at_once))
+        mine = self._mine(number * self.columns.rows_at_once)
+        if mine.all():
+            return chunk
+        rows = np.flatnonzero(mine)
         return Chunk(inputs.take(rows, axis=0), chunk.outcomes.take(rows, axis=0))
 
     def find_classes(self, outcomes: Matrix) -> NDArray[Any]:
