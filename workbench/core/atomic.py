@@ -9,7 +9,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 
 from workbench.errors import InputError, StorageError
 
@@ -113,7 +112,7 @@ def _reason(error: OSError) -> str:
 @contextmanager
 def _temporary_beside(place: Path) -> Iterator[Path]:
     """Give a path in the same folder, where nothing is left if the context fails."""
-    temporary = place.with_name(f".workbench-{token_hex(8)}")
+    temporary = place.with_name(f".workbench-{os.urandom(8).hex()}")
     try:
         yield temporary
     except BaseException:

@@ -18,7 +18,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 
 from workbench.core.atomic import sync_folder, write_all
 from workbench.errors import InputError
@@ -197,7 +196,7 @@ def _own_sibling(place: Path) -> Ownership:
 
 def _hidden(place: Path) -> Path:
     """Name a new sibling."""
-    return place.with_name(f".{place.name}.{token_hex(4)}{NEW}")
+    return place.with_name(f".{place.name}.{os.urandom(4).hex()}{NEW}")
 
 
 def _siblings(place: Path) -> list[Path]:
