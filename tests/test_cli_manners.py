@@ -68,7 +68,8 @@ def test_help_names_every_subcommand() -> None:
     ("arguments", "message"),
     [
         (["derivee"], "No such command 'derivee'"),
-        (["plugins", "--jsn"], "No such option: --jsn"),
+        (["plugins", "--jsn"], "No such option: --jsn (did you mean --json?)"),
+        (["derive", "--o", "x"], "No such option: --o (did you mean -o?)"),
         (["--plugin"], "'--plugin' requires an argument"),
         (["plugins", "--plugin", "[bold]W[i].py"], "plugin file [bold]W[i].py: No such file"),
         (["--plugin", "σ.py", "plugins"], "plugin file σ.py: No such file"),

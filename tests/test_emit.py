@@ -52,18 +52,16 @@ from workbench.calculus.functions import (
 )
 from workbench.calculus.matrices import (
     commutation,
-    det,
     diag,
-    diagonal,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
 from workbench.calculus.pullbacks import gradients
+from workbench.calculus.square import det, diagonal, trace
 from workbench.core.checks.draws import distinct_sizes, draw_point
 from workbench.core.emit import TARGETS, emit
 from workbench.core.evaluate import evaluate

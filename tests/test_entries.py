@@ -21,18 +21,16 @@ from workbench.calculus.expressions import (
 from workbench.calculus.functions import COLUMN_VARIABLE, EXP, LOG, Function, undetermined
 from workbench.calculus.matrices import (
     commutation,
-    det,
     devec,
     diag,
-    diagonal,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
+from workbench.calculus.square import det, diagonal, trace
 from workbench.core.evaluate import evaluate
 from workbench.errors import InputError
 from workbench.tensors.entries import by_entries, differentiate_entry, recover

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from workbench import __main__ as program
 from workbench import api
-from workbench.core import scores
+from workbench.core import mean_loss
 from workbench.core.data import Dataset, Preparation
 from workbench.core.inference import ForwardPass
 from workbench.core.parameters import Parameters, parameter_shapes
@@ -89,7 +89,7 @@ def test_scores_of_numbers_are_those_of_scikit_learn(
     inputs = rng.normal(size=(samples, 2))
     targets = rng.normal(size=(samples, count)) + 10.0 ** rng.integers(0, 6)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "SAMPLES_AT_ONCE", at_once)
+        patch.setattr(mean_loss, "SAMPLES_AT_ONCE", at_once)
         found = some.evaluate(dataset_like(some, inputs, targets))
     outputs = some.predict(inputs)
     for name, ours in (
@@ -152,6 +152,32 @@ def test_missing_inputs_are_filled_where_training_did(tmp_path: Path) -> None:
     filled = api.Model(filling, some.forward_pass).evaluate(file)
     truth = some.evaluate(dataset_like(some, np.array([[1.0, 8.0]]), np.array([[3.0]])))
     assert filled.to_json() == truth.to_json()
+
+
+def test_what_says_how_a_file_is_read_needs_a_file() -> None:
+    some = model("2-1:identity", ("y",), None)
+    gaps = dataset_like(some, np.array([[1.0, np.nan], [3, 1]]), np.zeros((2, 1)))
+    for said in {"missing": "drop"}, {"header": True}, {"decimal": ","}:
+        (name,) = said
+        with pytest.raises(InputError, match=f"^{name} = .* and the data are none; leave it out"):
+            some.evaluate(gaps, **said)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ([[1, 2], [3, np.nan]], "row 2, x1: missing value 'nan'; fill it in$"),
+        ([[-np.inf, 2]], "row 1, x0: '-inf' is not a finite number"),
+        ([["a", "b"]], r"no table of numbers \(could not convert .* expected \(samples, 2\)"),
+        ([[1], [2, 3]], r"no table of numbers \(.*\); expected \(samples, 2\)"),
+        ([1, 2], r"inputs of shape \(2,\); expected \(samples, 2\)"),
+    ],
+)
+def test_inputs_that_no_file_may_hold_are_refused(inputs: Any, told: str) -> None:
+    some = model("2-1:identity", ("y",), None)
+    for missing in None, "refuse":
+        with pytest.raises(InputError, match=told):
+            some.predict(inputs, missing=missing)
 
 
 def test_missing_values_are_treated_as_asked(tmp_path: Path) -> None:

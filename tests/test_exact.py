@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.calculus import matrices
+from workbench.calculus import matrices, square
 from workbench.calculus.algebra import add, divide, multiply, negate, power, subtract
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, Kind, number, ones, size, symbol
@@ -97,8 +97,8 @@ def test_determinants_and_inverses_are_those_of_whole_numbers(entries: list[int]
         with pytest.raises(Inapplicable):
             _integers(matrix, matrices.inverse(S))
         return
-    assert _integers(matrix, matrices.det(S)).item() == int(exact.det()) % PRIMES[0]
-    adjugate = multiply(matrices.det(S), matrices.inverse(S))
+    assert _integers(matrix, square.det(S)).item() == int(exact.det()) % PRIMES[0]
+    adjugate = multiply(square.det(S), matrices.inverse(S))
     expected = np.array(exact.adjugate().tolist(), dtype=object) % PRIMES[0]
     assert np.all(_integers(matrix, adjugate) == expected)
 
@@ -163,7 +163,7 @@ def test_degrees_by_hand() -> None:
     found = degree(sigmoid(VARIABLE), {VARIABLE: DRAWN}, {})
     assert (found.above, found.below) == (1, 1)
     assert found.times(3).below == 3
-    assert degree(matrices.det(S), {S: DRAWN}, {"n": 4}) == Degree(4)
+    assert degree(square.det(S), {S: DRAWN}, {"n": 4}) == Degree(4)
 
 
 # Steps
@@ -221,8 +221,8 @@ def test_attention_with_a_layer_norm_is_proved() -> None:
 def test_inverses_and_determinants_are_proved() -> None:
     loss = symbol("L", Kind.LOSS)
     for value in (
-        LOG(matrices.det(add(matrices.matmul(S, R), matrices.transpose(S)))),
-        matrices.trace(matrices.matmul(matrices.inverse(add(S, R)), R)),
+        LOG(square.det(add(matrices.matmul(S, R), matrices.transpose(S)))),
+        square.trace(matrices.matmul(matrices.inverse(add(S, R)), R)),
     ):
         derivation = verify(derive(System((Equation(loss, value),))))
         assert {check.tiers for check in _checks(derivation)} <= {

@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from workbench.calculus import algebra, matrices, rewriting
+from workbench.calculus import algebra, matrices, rewriting, square
 from workbench.calculus.dimensions import ONE, Dimension, Shape
 from workbench.calculus.expressions import (
     Expression,
@@ -139,7 +139,7 @@ UNARY = [
     Operation(matrices.vec, lambda a: a.reshape(-1, 1, order="F")),
     Operation(matrices.diag, lambda a: np.diag(a[:, 0]), lambda shape: shape[1] == ONE),
     Operation(
-        matrices.diagonal, lambda a: np.diagonal(a)[:, None], lambda shape: shape[0] == shape[1]
+        square.diagonal, lambda a: np.diagonal(a)[:, None], lambda shape: shape[0] == shape[1]
     ),
     Operation(
         lambda e: matrices.devec(matrices.vec(e), (e.shape[1], e.shape[0])),
@@ -269,7 +269,7 @@ MISFITS: dict[str, Callable[[], Expression]] = {
     "branches": lambda: algebra.where(algebra.greater(A, B), C, number(0)),
     "diag of a matrix": lambda: matrices.diag(A),
     "diag of a row": lambda: matrices.diag(ROW),
-    "diagonal of an oblong": lambda: matrices.diagonal(A),
+    "diagonal of an oblong": lambda: square.diagonal(A),
     "devec to too many entries": lambda: matrices.devec(X, (M, N)),
     "devec of a matrix": lambda: matrices.devec(A, (N, M)),
 }

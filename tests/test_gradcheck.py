@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_a_wrong_slope_is_found_and_named(
     ("source", "options", "told"),
     [
         ("rnn.eq", ("--size", "q=3"), "there is no size 'q'; known: k, m, n"),
-        ("rnn.eq", ("--size", "n=0"), "size n=0; expected a whole number from 1"),
+        ("rnn.eq", ("--size", "n=0"), "size n = 0; expected a whole number from 1"),
         ("rnn.eq", ("--size", "n=1000000000000"), "the sizes are too large to check: 3.0e+12"),
         ("rnn.eq", ("--set", "h0=nan"), "the value of h0 is nan; expected a finite number"),
         ("rnn.eq", ("--set", "h1=1"), "a value is given for 'h1', which is no input"),
@@ -91,6 +92,38 @@ def test_what_cannot_be_checked_is_refused_before_anything_is_printed(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert told in printed.err
+
+
+def test_samples_asked_for_in_vain_are_told(capsys: Capture) -> None:
+    command = "gradcheck", EXAMPLES / "attention.eq", "--strategy", "elementwise"
+    note = "note: --batch-size 3 does not matter: these equations have no batch form"
+    for given, is_told in ((), False), (("--batch-size", 3), True), (("--batch-size", 1), False):
+        assert workbench(*command, *given, "--format", "jsonl") == 0
+        told = capsys.readouterr()
+        assert (note in told.err) == is_told
+        assert {json.loads(line)["samples"] for line in told.out.splitlines()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"entries": 0}, "entries 0; expected a whole number from 1"),
+        ({"seed": -1}, "seed -1; expected a whole number from 0"),
+        ({"batch_size": 2.5}, "batch_size 2.5; expected a whole number from 1"),
+        ({"step": "a"}, "the step of the differences must lie between 0 and 1, not a"),
+        ({"sizes": {"k": 2}}, "sizes are given for the network 2-1:sigmoid; they are for equat"),
+        ({"values": {"zz": 1}}, "values are given for the network 2-1:sigmoid; they are for"),
+    ],
+)
+def test_what_python_asks_in_vain_is_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(wb.WorkbenchError, match=told):
+        wb.gradcheck("2-1", **options)
+
+
+def test_a_batch_of_kronecker_products_passes() -> None:
+    equations = "parameter W : k×n, v : k; target y : 1; p = v' (W x); L = (p - y)^2"
+    verdicts = wb.gradcheck(equations, sizes={"k": 3}, batch_size=3, strategies="kronecker")
+    assert {verdict.verdict for verdict in verdicts} == {"pass"}
 
 
 def test_a_loss_without_a_target_passes() -> None:

@@ -33,17 +33,16 @@ from workbench.calculus.expressions import Expression, Kind, identity, ones, sym
 from workbench.calculus.functions import ABS, EXP, undetermined
 from workbench.calculus.matrices import (
     commutation,
-    det,
     diag,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
 from workbench.calculus.slopes import Stage
+from workbench.calculus.square import det, trace
 from workbench.core.worked_example import worked_example
 from workbench.derivation.differentiate import derive
 from workbench.derivation.layout import Layout

@@ -92,14 +92,32 @@ def test_columns_without_names_are_ignored_by_number(tmp_path: Path) -> None:
     preparation = Preparation.fit(load(tmp_path / "d.csv", targets=["3"], ignore=["2"]))
     expected = preparation.apply(numbers[:, [0, 3]])
     new = tmp_path / "new.csv"
-    for columns in ([0, 1, 2, 3], [0, 3]):
+    for columns in ([0, 1, 2, 3], [0, 1, 3], [0, 3]):
         np.savetxt(new, numbers[:, columns], delimiter=",")
         assert preparation.read(new).tolist() == expected.tolist()
-    np.savetxt(new, numbers[:, :3], delimiter=",")
-    with pytest.raises(InputError, match=r"3 columns .* 2 inputs, or 4 with the targets and the c"):
-        preparation.read(new)
-    with pytest.raises(InputError, match="3 columns without names to match; expected 4 as in tr"):
-        load(new, like=preparation)
+    widths = "2 inputs, or 3 with the columns ignored, or 4 with the targets and the columns ignor"
+    for width in (1, 5):
+        np.savetxt(new, np.ones((2, width)), delimiter=",")
+        with pytest.raises(InputError, match=rf"{width} columns without names .* {widths}"):
+            preparation.read(new)
+        with pytest.raises(InputError, match=f"{width} columns without names .* expected 4 as in"):
+            load(new, like=preparation)
+    preparation = Preparation.fit(load(tmp_path / "d.npz", ignore=["2"]))
+    expected = preparation.apply(numbers[:, [0, 3]])
+    assert preparation.read(tmp_path / "d.npz").tolist() == expected.tolist()
+
+
+def test_inputs_that_equations_choose_are_found_in_the_training_file(tmp_path: Path) -> None:
+    inputs = np.random.default_rng(0).normal(size=(8, 3))
+    np.savez(tmp_path / "d.npz", X=inputs, y=inputs[:, 0])
+    equations = "input a : 1, b : 1; parameter w : 1; target y : 1; p = w a + b; L = (p - y)^2"
+    columns = {"a": ["column_2"], "b": ["column_1"]}
+    training = wb.train(equations, tmp_path / "d.npz", inputs=columns, epochs=1)
+    _ = list(training)
+    trained = wb.Model(training.preparation, training.forward_pass)
+    expected = trained.predict(inputs[:, [1, 0]])
+    np.testing.assert_array_equal(trained.predict(tmp_path / "d.npz"), expected)
+    assert trained.evaluate(tmp_path / "d.npz").samples == 8
 
 
 @pytest.mark.parametrize(

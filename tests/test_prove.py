@@ -20,16 +20,14 @@ from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, Kind, identity, number, symbol, symbols_of
 from workbench.calculus.matrices import (
     commutation,
-    det,
-    diagonal,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
+from workbench.calculus.square import det, diagonal, trace
 from workbench.cli.prove import prove as command
 from workbench.core.checks.judgements import judgement_document
 from workbench.core.checks.refute import Judgement, Outcome, counterexample, exact_test, judge

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from workbench.core.data import load
 from workbench.core.schedules import Schedule
 
 XOR = Path(__file__).parents[1] / "examples" / "data" / "xor.csv"
@@ -132,6 +133,53 @@ def test_a_record_with_a_wrong_field_is_refused(fields: dict[str, object], told:
 def test_a_setting_that_cannot_be_is_refused(setting: dict[str, object], told: str) -> None:
     with pytest.raises(wb.WorkbenchError, match=told):
         wb.train(wb.network("2-2-1"), XOR, **setting)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"target": 3}, "there is no column '3' for the target; known: x0, x1, y"),
+        ({"ignore": [1.5]}, "1.5 is no name; expected a text, or a column's number"),
+        ({"sizes": {"k": 2}}, "sizes are given for the network 2-2:sigmoid-1:sigmoid; they are"),
+        ({"inputs": {"x": ["x0"]}}, "inputs are given for the network"),
+        ({"values": {"c": 1}}, "values are given for the network"),
+    ],
+)
+def test_what_training_has_no_use_for_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(wb.WorkbenchError, match=told):
+        wb.train("2-2-1", XOR, **given)
+
+
+@pytest.mark.parametrize(
+    "given", [{"target": "y"}, {"ignore": ["x9"]}, {"missing": "qqq"}, {"header": False}]
+)
+def test_a_data_set_is_no_file_to_be_read(given: dict[str, Any]) -> None:
+    with pytest.raises(wb.WorkbenchError, match="says how a file is read, and the data are none"):
+        wb.train("2-2-1", load(XOR), **given)
+
+
+def test_numbers_of_numpy_are_those_of_python(tmp_path: Path) -> None:
+    text = "parameter W : k×n, v : k; input x : n, c : 1; target y : 1; p = v' W x; "
+    text += "L = (p - y)^2 + c v' v"
+    kinds: list[tuple[Any, Any]] = [(1, 0.1), (np.int64(1), np.float64(0.1))]
+    found = []
+    for one, tenth in kinds:
+        sizes, values = {"k": one + one}, {"c": tenth}
+        *_, last = wb.train(text, XOR, sizes=sizes, values=values, epochs=2)
+        checked = wb.gradcheck(
+            text, sizes=sizes, values=values, batch_size=one, strategies="elementwise"
+        )
+        source = wb.program(wb.network("2-1"), batch_size=one).source
+        found.append((last.loss, checked, source))
+    assert found[0] == found[1]
+    for value in "x", None, 10**400:
+        with pytest.raises(wb.WorkbenchError, match=r"the value of c is .*; expected a finite"):
+            wb.train(text, XOR, sizes={"k": 2}, values={"c": value})  # type: ignore[dict-item]
+    with pytest.raises(wb.WorkbenchError, match=r"size k = 2\.5; expected a whole number from 1"):
+        wb.train(text, XOR, sizes={"k": 2.5}, values={"c": 1})  # type: ignore[dict-item]
+    np.savetxt(tmp_path / "d.csv", np.arange(12.0).reshape(4, 3), delimiter=",")
+    training = wb.train("1-1", tmp_path / "d.csv", target=1, ignore=kinds[1][0] + 1)
+    assert training.preparation.input_names == ("column_3",)
 
 
 def test_settings_are_taken_in_every_form() -> None:

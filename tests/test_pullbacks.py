@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workbench.calculus import algebra, blocks, matrices
+from workbench.calculus import algebra, blocks, matrices, square
 from workbench.calculus.dimensions import ONE, Dimension, Shape
 from workbench.calculus.expressions import Expression, Kind, make, number, symbol
 from workbench.calculus.functions import EXP, PRIMITIVES
@@ -63,10 +63,10 @@ EXAMPLES: dict[str, list[Expression]] = {
     "vec": [matrices.vec(A)],
     "devec": [matrices.devec(LONG, (M, N))],
     "diag": [matrices.diag(X)],
-    "diagonal": [matrices.diagonal(S)],
+    "diagonal": [square.diagonal(S)],
     "inverse": [matrices.inverse(S)],
-    "det": [matrices.det(S)],
-    "trace": [matrices.trace(S)],
+    "det": [square.det(S)],
+    "trace": [square.trace(S)],
     "kron": [matrices.kron(A, C), matrices.kron(X, A), matrices.kron(A, X, D)],
     "vstack": [blocks.vstack(A, B), blocks.vstack(C, S_BY_P)],
     "hstack": [blocks.hstack(A, B), blocks.hstack(A, X_TALL, B)],

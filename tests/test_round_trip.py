@@ -25,6 +25,7 @@ from workbench.calculus.expressions import (
     walk,
 )
 from workbench.calculus.functions import ABS, COS, EXP, LOG, SIN, TANH, Function
+from workbench.calculus.square import det, diagonal, trace
 from workbench.derivation.differentiate import derive
 from workbench.errors import InputError
 from workbench.notation.latex import latex
@@ -166,9 +167,9 @@ def _number_of(draw: st.DrawFn, shape: Shape, depth: int) -> Expression:
         lambda: matrices.total(inner),
         lambda: norm(inner),
         lambda: algebra.power(norm(inner), 2),
-        lambda: matrices.trace(square),
-        lambda: matrices.det(square),
-        lambda: LOG(matrices.det(square)),
+        lambda: trace(square),
+        lambda: det(square),
+        lambda: LOG(det(square)),
     )
     build: Callable[[], Expression] = draw(st.sampled_from(found))
     return build()
@@ -205,7 +206,7 @@ def _part(draw: st.DrawFn, shape: Shape, depth: int) -> Expression:
         whole = _built(draw, (BOTH, N), depth)
         return block(whole, M if shape[0] is N else ZERO, shape[0], ZERO, N)
     if shape == (N, ONE):
-        return matrices.diagonal(_built(draw, (N, N), depth))
+        return diagonal(_built(draw, (N, N), depth))
     return block(_built(draw, (BOTH, ONE), depth), ZERO, shape[0], ZERO, ONE)
 
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from workbench.calculus import blocks, matrices
+from workbench.calculus import blocks, matrices, square
 from workbench.calculus.algebra import add as plus
 from workbench.calculus.algebra import (
     greater,
@@ -70,10 +70,10 @@ VALUES: dict[str, list[Expression]] = {
     "vec": [matrices.vec(A)],
     "devec": [matrices.devec(LONG, (M, N))],
     "diag": [matrices.diag(X)],
-    "diagonal": [matrices.diagonal(S)],
+    "diagonal": [square.diagonal(S)],
     "inverse": [matrices.inverse(S)],
-    "det": [matrices.det(S)],
-    "trace": [matrices.trace(S)],
+    "det": [square.det(S)],
+    "trace": [square.trace(S)],
     "vstack": [blocks.vstack(A, TALL), blocks.vstack(A, B)],
     "hstack": [blocks.hstack(A, WIDE), blocks.hstack(A, B)],
     "block": [blocks.block(LONG, ZERO, M, ZERO, ONE), blocks.block(S, ZERO, N, ZERO, ONE)],

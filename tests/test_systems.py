@@ -38,18 +38,16 @@ from workbench.calculus.expressions import (
 from workbench.calculus.functions import EXP, LOG, SIN, TANH, Function, undetermined
 from workbench.calculus.matrices import (
     commutation,
-    det,
     devec,
     diag,
-    diagonal,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
+from workbench.calculus.square import det, diagonal, trace
 from workbench.core.checks.verify import verify
 from workbench.derivation.differentiate import derive
 from workbench.derivation.naming import with_named_parts

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.command_line import XOR, Capture, workbench
+from workbench.cli.experiments import experiment_of
 
 WAYS: dict[str, tuple[str, str]] = {
     "swapped": ("{xor} 2-2-1", "comes before the data: workbench train 2-2-1 {xor}"),
@@ -47,3 +48,8 @@ def test_options_over_a_file_of_another_type(
     file.write_text(f'network = "2-1"\n{table} = 3\n[data]\ntrain = "{XOR}"\n')
     assert workbench("train", file, option, "m=3") == 2
     assert f"{table} = 3; expected a " in capsys.readouterr().err
+
+
+def test_what_is_given_is_left_as_it_is() -> None:
+    given = {"network": "2-1", "data": "d.csv", "plugin": [XOR]}
+    assert experiment_of(given) == experiment_of(given)

@@ -134,7 +134,7 @@ def test_networks() -> None:
         ("parameter w : n\nL = (w' x - y)^2", "a b", 3, {}, "no target; declare .* `target y : 3`"),
         (LAYERS, "a b c", 2, {}, "size m of W (m×n) does not follow .*: --size m=16"),
         (LAYERS, "a b c", 2, {"sizes": {"M": 3}}, "no size 'M'; known: k, m, n"),
-        (LAYERS, "a b c", 2, {"sizes": {"m": 0}}, "size m=0; expected a whole number from 1"),
+        (LAYERS, "a b c", 2, {"sizes": {"m": 0}}, "size m = 0; expected a whole number from 1"),
         (LAYERS, "a b c", 2, {"sizes": {"m": 3, "n": 4}}, "take 6 columns, and there are 3"),
         (LAYERS, "a b", 2, {"sizes": {"m": 3}}, "take 2 . n columns, and there are 2 besides"),
         (LAYERS, "a b c", 2, {"values": {"lamda": 1}}, "'lamda', which is no input; did you mean"),

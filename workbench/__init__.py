@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.api.derivations import Derivation, derive, derive_depth, derive_layer
-    from workbench.api.models import Model, gradcheck, load, network, program, train
+    from workbench.api.models import gradcheck, load, network, program, train
     from workbench.api.reading import equations, prove, read_equations
+    from workbench.api.trained import Model
     from workbench.calculus.expressions import Expression
     from workbench.calculus.functions import Function
     from workbench.core.program import Program
@@ -31,7 +32,7 @@ _MODULES = {
     "JacobianStrategy": "plugins.records",
     "Layout": "derivation.layout",
     "Loss": "plugins.records",
-    "Model": "api.models",
+    "Model": "api.trained",
     "Network": "derivation.network",
     "Program": "core.program",
     "WorkbenchError": "errors",

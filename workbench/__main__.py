@@ -18,7 +18,6 @@ USAGE = 2
 UNEXPECTED = 70
 OUTPUT_FAILED = 74
 INTERRUPTED = 130
-PIPE_CLOSED = 141
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Nearly all that a command makes lives until it ends, so that a search for garbage finds none."""
@@ -42,6 +41,8 @@ def main() -> None:
         status = _run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
+        from workbench.cli.session import PIPE_CLOSED
+
         _discard_output()
         status = PIPE_CLOSED
     except OSError as error:
@@ -100,9 +101,10 @@ def _usage_message(error: UsageError) -> str:
     message = error.format_message().rstrip(".")
     if isinstance(error, NoSuchOption) and error.ctx:
         parameters = error.ctx.command.params
-        options = [name.lstrip("-") for p in parameters for name in (*p.opts, *p.secondary_opts)]
-        near = nearest(error.option_name.lstrip("-"), options)
-        hint = f" (did you mean --{' or --'.join(near)}?)" if near else ""
+        declared = [name for p in parameters for name in (*p.opts, *p.secondary_opts)]
+        options = {name.lstrip("-"): name for name in declared}
+        near = [options[name] for name in nearest(error.option_name.lstrip("-"), options)]
+        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         message = f"{error.message}{hint}"
     return f"{message}; see {command} --help"
 

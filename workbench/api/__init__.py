@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.api.derivations import Derivation, derive, derive_depth, derive_layer
-    from workbench.api.models import Model, gradcheck, load, network, program, train
+    from workbench.api.models import gradcheck, load, network, program, train
     from workbench.api.reading import equations, prove, read_equations
+    from workbench.api.trained import Model
     from workbench.core.program import Program
 
 __all__ = [

@@ -1,23 +1,50 @@
 """What the functions of the Python API are given: one name or several, one file or several.
 
->>> names_of("W1"), names_of(["W1", "b1"])
-(('W1',), ('W1', 'b1'))
+>>> names_of("W1"), names_of(["W1", "b1"]), names_of(3)
+(('W1',), ('W1', 'b1'), ('3',))
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 
 from workbench.errors import InputError, close_matches
 
-Names = str | Sequence[str]
+Names = str | int | Sequence[str | int]
 Files = str | Path | Sequence[str | Path]
 
 
 def names_of(given: Names) -> tuple[str, ...]:
-    """One name or several, as several."""
-    return (given,) if isinstance(given, str) else tuple(given)
+    """One name or several, as several; a column without a name has its number.
+
+    Raises
+    ------
+    InputError
+        If something else is given.
+    """
+    several = [given] if isinstance(given, str) or not isinstance(given, Iterable) else [*given]
+    for name in several:
+        if not isinstance(name, str | Integral):
+            raise InputError(f"{name!r:.80} is no name; expected a text, or a column's number")
+    return tuple(map(str, several))
+
+
+def refuse_without_file(given: Mapping[str, object]) -> None:
+    """Refuse what says how a file is read, by name, where the data are no file.
+
+    Raises
+    ------
+    InputError
+        If any of it is said, that is, neither None nor empty.
+    """
+    for name, value in given.items():
+        if value not in (None, ()):
+            raise InputError(
+                f"{name} = {value!r:.80} says how a file is read, and the data are none; leave it "
+                "out, or give it to workbench.core.data.load"
+            )
 
 
 def files_of(given: Files) -> list[Path]:

@@ -295,12 +295,8 @@ def fitting_of(experiment: Experiment, registry: Registry) -> Fitting | None:
     """
     system = equations_of(experiment.network, registry)
     if system is None:
-        for table in EQUATION_TABLES:
-            if getattr(experiment, table):
-                raise InputError(
-                    f"{table} are given for the network {experiment.network}; they are for a file "
-                    "of equations"
-                )
+        tables = {table: getattr(experiment, table) for table in EQUATION_TABLES}
+        refuse_for_network(experiment.network, tables)
         return None
     if experiment.loss not in (None, EQUATIONS):
         raise InputError(
@@ -310,6 +306,19 @@ def fitting_of(experiment: Experiment, registry: Registry) -> Fitting | None:
     from workbench.core.fitting import Fitting
 
     return Fitting(system, experiment.sizes, experiment.inputs, experiment.values)
+
+
+def refuse_for_network(network: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse what is said of equations, by the name of its table, where there is a network.
+
+    Raises
+    ------
+    InputError
+        If anything is said.
+    """
+    for name, said in tables.items():
+        if said:
+            raise InputError(f"{name} are given for the network {network}; they are for equations")
 
 
 def equations_of(text: str, registry: Registry) -> System | None:

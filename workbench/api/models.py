@@ -1,36 +1,41 @@
-"""Networks, programs, checks and trained models from Python."""
+"""Networks, programs, checks and trainings from Python, and trained models loaded."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workbench.api.arguments import Files, Names, files_of, known, names_of, require_plugins
-from workbench.api.experiments import equations_of, fitting_of
+from workbench.api.arguments import (
+    Files,
+    Names,
+    files_of,
+    known,
+    names_of,
+    refuse_without_file,
+    require_plugins,
+)
+from workbench.api.experiments import equations_of, fitting_of, refuse_for_network
+from workbench.api.trained import Model
 from workbench.core.conditions import edited_plugins
-from workbench.core.data import AnyDataset, Dataset, Missing, Preparation, open_dataset
+from workbench.core.data import Dataset, Missing
 from workbench.core.data import load as load_data
 from workbench.core.experiment import Experiment, settings_of
-from workbench.core.export import Trained, export, exported
 from workbench.core.fitting import Fitting
-from workbench.core.gradcheck import MOST_ENTRIES, Verdict
+from workbench.core.gradcheck import NOTHING, Verdict
 from workbench.core.gradcheck import gradcheck as check_gradients
+from workbench.core.gradient_methods import MOST_ENTRIES, Method
 from workbench.core.inference import ForwardPass
-from workbench.core.numeric_gradients import Method
 from workbench.core.opening import train as start_training
 from workbench.core.parameters import Parameters
 from workbench.core.program import Program, compile_network
 from workbench.core.runs import SETTINGS, Run, load_run
-from workbench.core.scores import Scores, score
 from workbench.core.trainable import EQUATIONS, NO_PREDICTION, Trainable, trainable_network
 from workbench.core.training import Training
+from workbench.core.whole_numbers import whole_number
 from workbench.derivation.network import Network
 from workbench.derivation.system import System
 from workbench.errors import InputError
@@ -38,8 +43,6 @@ from workbench.plugins.build import build_network, build_strategy
 from workbench.plugins.registry import Registry, load_registry
 
 Array = NDArray[Any]
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 ARGUMENTS = (
     *("target", "ignore", "header", "missing", "decimal"),
@@ -104,7 +107,7 @@ def program(
     chosen = build_strategy(strategy, _registry(plugins))
     return compile_network(
         network,
-        batch_size=batch_size,
+        batch_size=whole_number("batch_size", batch_size),
         dtype=dtype,
         strategy=chosen,
         parameters=parameters,
@@ -138,8 +141,11 @@ def gradcheck(
     """
     registry = _registry(plugins)
     names = names_of(strategies) or tuple(registry.strategies)
+    built = _built(model, registry)
+    if isinstance(built, Network):
+        refuse_for_network(str(built), {"sizes": sizes, "values": values})
     verdicts = check_gradients(
-        _built(model, registry),
+        built,
         [build_strategy(name, registry) for name in names],
         batch_size=batch_size,
         seed=seed,
@@ -159,8 +165,8 @@ def train(
     target: Names = (),
     ignore: Names = (),
     header: bool | None = None,
-    missing: Missing | str = Missing.REFUSE,
-    decimal: str = ".",
+    missing: Missing | str | None = None,
+    decimal: str | None = None,
     strategy: str = "elementwise",
     sizes: Mapping[str, int] = NOTHING,
     inputs: Mapping[str, Sequence[str]] = NOTHING,
@@ -175,8 +181,9 @@ def train(
     model : a network, or equations of one sample with a scalar loss; or a text: a network's such as
         `2-2-1`, that of equations, or the path of a file of them that ends in `.eq`.
     data : a data set, or a file to read one from.
-    target : of a file, the column or columns to predict; the last if empty.
-    ignore : of a file, the column or columns that are no inputs either.
+    target : of a file, the column or columns to predict, by name, or by number where they have no
+        names; the last if empty.
+    ignore : of a file, the column or columns that are no inputs either, likewise.
     header, missing, decimal : of a file, as in `workbench.core.data.load`.
     sizes, inputs, values : of equations: sizes that the data leave open, the columns of an input,
         and the value of what is the same for every sample, each by name.
@@ -204,131 +211,30 @@ def train(
         known=ARGUMENTS,
     )
     built = _built(model, registry)
+    targets, ignored = names_of(target), names_of(ignore)
     if isinstance(data, Dataset):
+        refuse_without_file(
+            {"target": targets, "ignore": ignored}
+            | {"header": header, "missing": missing, "decimal": decimal}
+        )
         dataset = data
     else:
         dataset = load_data(
             data,
-            targets=names_of(target),
-            ignore=names_of(ignore),
+            targets=targets,
+            ignore=ignored,
             header=header,
-            missing=missing,
-            decimal=decimal,
+            missing=Missing.REFUSE if missing is None else missing,
+            decimal="." if decimal is None else decimal,
         )
     if isinstance(built, Network):
+        refuse_for_network(str(built), {"sizes": sizes, "inputs": inputs, "values": values})
         return start_training(built, dataset, chosen)
     fitting = Fitting(built, sizes, inputs, values)
     fitted, dataset = fitting.fit(dataset, weighted=chosen.class_weights is not None)
     if fitted.output is None:
         warnings.warn(NO_PREDICTION, stacklevel=2)
     return start_training(fitted, dataset, chosen)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A trained network, or trained equations, with the preparation that inputs get.
-
-    Attributes
-    ----------
-    preparation : how raw inputs become the model's; the classes, if it answers with classes.
-    decimal : the mark before the fraction of a number in the files of training.
-    checkpoint : which of its run the parameters are from, "best" or "last"; None without a run.
-    epoch : how many epochs they were trained for when it was written.
-    notes : what a person should know before relying on it.
-    """
-
-    preparation: Preparation
-    forward_pass: ForwardPass
-    decimal: str = "."
-    checkpoint: str | None = None
-    epoch: int | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def network(self) -> Network | None:
-        """The network; None for equations."""
-        return self.forward_pass.model.network
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """What the columns of predicted numbers are called: as the targets if they are as many."""
-        model, targets = self.forward_pass.model, self.preparation.target_names
-        if model.output is None or model.outputs == len(targets):
-            return targets
-        return tuple(f"{model.output.symbol.name}_{n}" for n in range(1, model.outputs + 1))
-
-    def predict(
-        self,
-        data: str | Path | Array,
-        *,
-        header: bool | None = None,
-        missing: Missing | str | None = None,
-        decimal: str | None = None,
-    ) -> Array:
-        """The outputs (samples, outputs) for a file or raw inputs (samples, features).
-
-        Numbers in a file are written as in training, unless `decimal` says otherwise.
-
-        Parameters
-        ----------
-        missing : "refuse", or "mean" to take the training part's mean for a missing input; None
-            does as training did. No sample is dropped: each gets its outputs.
-        """
-        if missing == Missing.DROP:
-            raise InputError(
-                "--missing drop would leave samples without a prediction; expected refuse or mean"
-            )
-        preparation = self.preparation.filling(missing)
-        if isinstance(data, str | Path):
-            mark = decimal or self.decimal
-            return self.forward_pass.predict(preparation.read(data, header=header, decimal=mark))
-        return self.forward_pass.predict(preparation.apply(np.asarray(data, np.float64)))
-
-    def evaluate(
-        self,
-        data: str | Path | AnyDataset,
-        *,
-        header: bool | None = None,
-        missing: Missing | str | None = None,
-        decimal: str | None = None,
-    ) -> Scores:
-        """How well the outputs meet the targets of a file, or of a data set like the training's.
-
-        The columns are found by name as in training, and the classes are those of training.
-
-        Parameters
-        ----------
-        missing : "refuse", "mean" to take the training part's mean for a missing input, or "drop"
-            to leave out such samples; None does "mean" if training did, else "refuse".
-        """
-        preparation = self.preparation.filling(missing)
-        if isinstance(data, str | Path):
-            usual = Missing.REFUSE if preparation.fill is None else Missing.MEAN
-            data = open_dataset(
-                data,
-                header=header,
-                decimal=decimal or self.decimal,
-                missing=missing or usual,
-                offered=preparation.offered,
-                like=preparation,
-            )
-        return score(self.forward_pass, preparation, data)
-
-    @property
-    def trained(self) -> Trained:
-        """What is exported."""
-        return Trained(self.forward_pass.model, self.preparation, self.forward_pass.parameters)
-
-    def exported(self, format_name: str) -> str | bytes:
-        """The content of a file in one of the formats of `workbench.core.export`."""
-        return exported(self.trained, format_name)
-
-    def export(self, format_name: str, path: str | Path) -> tuple[Path, ...]:
-        """Write a file in one of the formats of `workbench.core.export`; return what was written.
-
-        The parameters of a large network stand in a file beside its Python source.
-        """
-        return export(self.trained, format_name, Path(path))
 
 
 def load(run: str | Path, *, plugins: Files = ()) -> Model:

@@ -1,4 +1,4 @@
-"""The constructors of matrix operations: products, transposes, inverses, traces, vec, ⊗, diag.
+"""The constructors of matrix operations: products, transposes, inverses, sums, vec, ⊗, diag.
 
 A matrix product with a 1×1 factor is a scalar multiple, and transposes are pushed inwards.
 """
@@ -62,11 +62,11 @@ def matmul(*factors: Expression) -> Expression:
     shape = (chain[0].shape[0], chain[-1].shape[1])
     if any(is_zero(matrix) for matrix in chain):
         return zero(shape)
-    core = chain[0] if len(chain) == 1 else _product(tuple(chain), shape)
+    core = chain[0] if len(chain) == 1 else product_of_chain(tuple(chain), shape)
     return multiply(*scalars, core) if scalars else core
 
 
-def _product(chain: tuple[Expression, ...], shape: Shape) -> Expression:
+def product_of_chain(chain: tuple[Expression, ...], shape: Shape) -> Expression:
     """A product of two or more matrices; 𝟏ᵀ A 𝟏 is the sum of A."""
     if chain[0].operation == "ones" and chain[-1].operation == "ones" and shape == SCALAR:
         return total(matmul(*chain[1:-1])) if len(chain) > 2 else size(chain[0].shape[1])
@@ -183,7 +183,7 @@ def transpose(expression: Expression) -> Expression:
             pushed = add(*(transpose(term) for term in arguments))
             if pushed.form == expression.form:
                 return expression
-            if _transposes(pushed) <= _transposes(expression):
+            if count_transposes(pushed) <= count_transposes(expression):
                 return pushed
     return make("transpose", (expression,), None, (columns, rows))
 
@@ -197,7 +197,8 @@ def _reversed(pair: Hashable) -> tuple[Hashable, Hashable]:
     return pair[1], pair[0]
 
 
-def _transposes(expression: Expression) -> int:
+def count_transposes(expression: Expression) -> int:
+    """The number of transposes that are left in an expression."""
     return sum(node.operation == "transpose" for node in walk(expression))
 
 
@@ -290,31 +291,6 @@ def diag(column: Expression) -> Expression:
     return make("diag", (column,), None, (column.shape[0], column.shape[0]))
 
 
-def diagonal(matrix: Expression) -> Expression:
-    """The diagonal of a square matrix as a column."""
-    _require_square("diagonal", matrix)
-    if matrix.is_scalar:
-        return matrix
-    column = (matrix.shape[0], ONE)
-    match matrix.operation:
-        case "diag":
-            return matrix.arguments[0]
-        case "identity" | "ones":
-            return ones(column)
-        case "zero":
-            return zero(column)
-        case "transpose":
-            return diagonal(matrix.arguments[0])
-        case "matmul" if _transposes(transpose(matrix)) < _transposes(matrix):
-            return diagonal(transpose(matrix))
-        case "add":
-            return add(*(diagonal(spread(term, matrix.shape)) for term in matrix.arguments))
-        case "multiply":
-            parts = (p if p.is_scalar else diagonal(p) for p in matrix.arguments)
-            return spread(multiply(*parts), column)
-    return make("diagonal", (matrix,), None, column)
-
-
 def commutation(rows: Dimension, columns: Dimension) -> Expression:
     """The permutation K with K vec(A) = vec(Aᵀ) for every A of this shape.
 
@@ -337,7 +313,7 @@ def inverse(matrix: Expression) -> Expression:
     ShapeError
         If the matrix is not square.
     """
-    _require_square("inverse", matrix)
+    require_square("inverse", matrix)
     if matrix.is_scalar:
         return power(matrix, -1)
     match matrix.operation:
@@ -349,9 +325,9 @@ def inverse(matrix: Expression) -> Expression:
             return transpose(inverse(matrix.arguments[0]))
         case "diag":
             return diag(power(matrix.arguments[0], -1))
-        case "kron" if all(map(_is_square, matrix.arguments)):
+        case "kron" if all(map(is_square, matrix.arguments)):
             return kron(*map(inverse, matrix.arguments))
-        case "matmul" if all(map(_is_square, matrix.arguments)):
+        case "matmul" if all(map(is_square, matrix.arguments)):
             return matmul(*map(inverse, reversed(matrix.arguments)))
         case "commutation":
             return transpose(matrix)
@@ -361,78 +337,16 @@ def inverse(matrix: Expression) -> Expression:
     return make("inverse", (matrix,), None, matrix.shape)
 
 
-def det(matrix: Expression) -> Expression:
-    """The determinant of a square matrix.
+def is_square(matrix: Expression) -> bool:
+    """Whether a matrix has as many rows as columns, whatever their number.
 
-    Raises
-    ------
-    ShapeError
-        If the matrix is not square.
+    >>> is_square(identity(Dimension.named("n"))), is_square(ones((Dimension.named("n"), ONE)))
+    (True, False)
     """
-    _require_square("det", matrix)
-    if matrix.is_scalar:
-        return matrix
-    match matrix.operation:
-        case "identity":
-            return number(1)
-        case "transpose":
-            return det(matrix.arguments[0])
-        case "inverse":
-            return power(det(matrix.arguments[0]), -1)
-    return make("det", (matrix,), None, SCALAR)
-
-
-def trace(matrix: Expression) -> Expression:
-    """The sum of the diagonal of a square matrix; sums and scalars move out.
-
-    Raises
-    ------
-    ShapeError
-        If the matrix is not square.
-    """
-    _require_square("trace", matrix)
-    if matrix.is_scalar:
-        return matrix
-    match matrix.operation:
-        case "identity" | "ones":
-            return size(matrix.shape[0])
-        case "zero":
-            return number(0)
-        case "transpose":
-            return trace(matrix.arguments[0])
-        case "diag":
-            return total(matrix.arguments[0])
-        case "add":
-            return add(*(trace(spread(term, matrix.shape)) for term in matrix.arguments))
-        case "matmul":
-            return _trace_of_product(matrix)
-        case "kron" if all(map(_is_square, matrix.arguments)):
-            return multiply(*map(trace, matrix.arguments))
-    scalars, rest = split_scalars(matrix)
-    if scalars and rest is not None:
-        return multiply(*scalars, trace(rest))
-    return make("trace", (matrix,), None, SCALAR)
-
-
-def _trace_of_product(product: Expression) -> Expression:
-    """tr(u vᵀ) is vᵀ u; factors at the two ends that are each other's inverse cancel."""
-    factors = product.arguments
-    for place, factor in enumerate(factors):
-        if factor.shape[1] == ONE:
-            return matmul(*factors[place + 1 :], *factors[: place + 1])
-    turned = matmul(factors[-1], *factors[:-1])
-    if turned.operation != "matmul" or len(turned.arguments) < len(factors):
-        return trace(turned)
-    turns = [factors[place:] + factors[:place] for place in range(len(factors))]
-    turns += [tuple(transpose(factor) for factor in reversed(turn)) for turn in turns]
-    alike = [(_product(turn, (turn[0].shape[0], turn[-1].shape[1])),) for turn in turns]
-    return make("trace", (product,), None, SCALAR, alike)
-
-
-def _is_square(matrix: Expression) -> bool:
     return matrix.shape[0] is matrix.shape[1]
 
 
-def _require_square(what: str, matrix: Expression) -> None:
-    if not _is_square(matrix):
+def require_square(what: str, matrix: Expression) -> None:
+    """Refuse a matrix that is not square, with the name of what it is given to."""
+    if not is_square(matrix):
         raise ShapeError(f"{what} needs a square matrix, not {describe(matrix.shape)}")

@@ -24,12 +24,12 @@ from workbench.calculus.matrices import (
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
 from workbench.calculus.rewriting import rebuild
 from workbench.calculus.simplify import cancel, divisions, expand
+from workbench.calculus.square import trace
 
 
 def numbers_in_front(node: Expression) -> Expression:

@@ -41,7 +41,6 @@ from workbench.calculus.matrices import (
     commutation,
     devec,
     diag,
-    diagonal,
     inverse,
     kron,
     matmul,
@@ -50,6 +49,7 @@ from workbench.calculus.matrices import (
     vec,
 )
 from workbench.calculus.rewriting import substitute
+from workbench.calculus.square import diagonal
 from workbench.errors import InputError
 
 Pullback = Callable[[Expression, int, Expression], Expression]

@@ -19,18 +19,16 @@ from workbench.calculus.blocks import block, hstack, vstack
 from workbench.calculus.dimensions import SCALAR
 from workbench.calculus.expressions import Bindings, Expression, inner, make, symbols_of, transform
 from workbench.calculus.matrices import (
-    det,
     devec,
     diag,
-    diagonal,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
+from workbench.calculus.square import det, diagonal, trace
 
 
 def substitute(expression: Expression, bindings: Bindings) -> Expression:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ SCHEDULE_OPTIONS = {
 }
 
 
-def experiment_of(given: dict[str, Any]) -> Experiment:
+def experiment_of(given: Mapping[str, Any]) -> Experiment:
     """What the arguments and options say, over what a file says.
 
     >>> experiment_of({"network": "2-1", "data": "d.csv", "epochs": 3}).data.train
@@ -31,6 +32,7 @@ def experiment_of(given: dict[str, Any]) -> Experiment:
 
     values: dict[str, Any] = {}
     where = "the command line"
+    given = dict(given)
     network = given.pop("network", None)
     if network is not None:
         _require_order(network, given.get("data"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,8 @@ from workbench.cli.options import (
     SeedOption,
     StrategyOption,
 )
-from workbench.cli.sources import is_equations, refuse_given
+from workbench.cli.sources import is_equations, is_given, refuse_given
+from workbench.core.gradient_methods import MOST_ENTRIES, Method
 
 if TYPE_CHECKING:
     from workbench.core.gradcheck import Verdict
@@ -31,14 +32,6 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSONL = "jsonl"
-
-
-class MethodName(StrEnum):
-    """How the numbers are made."""
-
-    AUTO = "auto"
-    COMPLEX = "complex"
-    CENTRAL = "central"
 
 
 NETWORK_ONLY = {"activation": "--activation", "loss": "--loss"}
@@ -79,17 +72,22 @@ def gradcheck(
         ),
     ] = None,
     strategy: StrategyOption = "all",
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Samples drawn.")] = 4,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Samples drawn; one of equations without a batch form."
+        ),
+    ] = 4,
     seed: SeedOption = 0,
     method: Annotated[
-        MethodName, typer.Option(help="Complex step, central differences, or what suits.")
-    ] = MethodName.AUTO,
+        Method, typer.Option(help="Complex step, central differences, or what suits.")
+    ] = Method.AUTO,
     step: Annotated[
         float | None, typer.Option(metavar="H", help="Step of the central differences.")
     ] = None,
     entries: Annotated[
         int, typer.Option(min=1, metavar="N", help="At most N entries of a parameter are compared.")
-    ] = 1_000,
+    ] = MOST_ENTRIES,
     output_format: Annotated[
         Format, typer.Option("--format", help="How verdicts are printed.")
     ] = Format.TEXT,
@@ -100,7 +98,6 @@ def gradcheck(
     Example: workbench gradcheck 2-2-1 --strategy all
     """
     from workbench.core.gradcheck import gradcheck as check
-    from workbench.core.numeric_gradients import Method
     from workbench.plugins.build import build_network, build_strategy
     from workbench.plugins.registry import load_registry
 
@@ -120,14 +117,28 @@ def gradcheck(
         [build_strategy(name, registry) for name in names],
         batch_size=batch_size,
         seed=seed,
-        method=Method(method.value),
+        method=method,
         step=step,
         entries=entries,
         sizes=assigned("--size", sizes or (), int),
         values=assigned("--set", values or (), float),
     )
-    if not _all_pass(verdicts, output_format):
+    if not _all_pass(_telling_fewer(verdicts, batch_size, context), output_format):
         raise typer.Exit(1)
+
+
+def _telling_fewer(
+    verdicts: Iterable[Verdict], batch_size: int, context: typer.Context
+) -> Iterator[Verdict]:
+    """The verdicts; before the first, it is told if a number of samples is asked for in vain."""
+    for place, verdict in enumerate(verdicts):
+        if place == 0 and verdict.samples < batch_size and is_given(context, "batch_size"):
+            print(
+                f"workbench: note: --batch-size {batch_size} does not matter: these equations have "
+                "no batch form, so the check is at one sample",
+                file=sys.stderr,
+            )
+        yield verdict
 
 
 def _all_pass(verdicts: Iterable[Verdict], output_format: Format) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workbench.api.models import Model
+    from workbench.api.trained import Model
 
 
 def load_model(run: str | Path, plugins: Sequence[Path] | None) -> Model:

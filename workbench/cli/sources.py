@@ -40,12 +40,15 @@ def refuse_given(context: typer.Context, options: Mapping[str, str], what: str) 
     typer.BadParameter
         If there is one.
     """
-    sources = {name: context.get_parameter_source(name) for name in options}
-    given = [
-        options[name] for name, where in sources.items() if where and where.name == "COMMANDLINE"
-    ]
+    given = [option for name, option in options.items() if is_given(context, name)]
     if given:
         raise typer.BadParameter(f"does not go with {what}", param_hint=", ".join(given))
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option, by the name of its parameter, stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def one_source(source: str | None, expression: str | None) -> None:

@@ -11,6 +11,7 @@ from operator import mul
 
 from workbench.calculus.dimensions import ONE, Dimension
 from workbench.calculus.expressions import Expression, Kind, describe
+from workbench.core.whole_numbers import whole_sizes
 from workbench.derivation.batching import is_batch
 from workbench.derivation.network import BATCH
 from workbench.derivation.system import System
@@ -93,12 +94,10 @@ class ColumnAssignment:
         """Every size: those given, and those that follow from the numbers of columns."""
         names = [n for s in self.system.symbols for part in s.shape for n in part.names]
         wanted = [name for name in dict.fromkeys(names) if name != BATCH.names[0]]
-        for name, value in sizes.items():
+        for name in sizes:
             if name not in wanted:
                 raise InputError(f"there is no size {name!r}; {close_matches(name, wanted)}")
-            if value < 1:
-                raise InputError(f"size {name}={value}; expected a whole number from 1")
-        known = dict(sizes)
+        known = whole_sizes(sizes)
         conditions = self._conditions()
         for _ in wanted:
             for condition in conditions:

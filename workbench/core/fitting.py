@@ -10,6 +10,7 @@ from workbench.core.columns import known_width
 from workbench.core.data.dataset import Columns, Dataset
 from workbench.core.samples import D, recognise_classes
 from workbench.core.trainable import Trainable, exact_values, trainable_equations
+from workbench.core.whole_numbers import whole_sizes
 from workbench.derivation.system import System
 
 
@@ -75,15 +76,18 @@ class Fitting:
     def _target_width(self) -> int | None:
         """The number of targets of a sample, where the equations and the sizes say it."""
         targets = [s for s in self.system.of_kind(Kind.TARGET) if s.symbol.name not in self.values]
-        return known_width(targets, self.sizes)
+        return known_width(targets, whole_sizes(self.sizes))
 
 
 def _with_inputs(dataset: D, names: Sequence[str]) -> D:
-    """The data set with these columns as inputs, in this order."""
+    """The data set with these columns as inputs, in this order; the others are ignored."""
     if tuple(names) == dataset.input_names:
         return dataset
     places = [dataset.input_names.index(name) for name in names]
+    unused = (name for name in dataset.input_names if name not in names)
+    dataset = replace(
+        dataset, input_names=tuple(names), ignored_names=(*dataset.ignored_names, *unused)
+    )
     if isinstance(dataset, Dataset):
-        return replace(dataset, inputs=dataset.inputs[:, places], input_names=tuple(names))
-    inputs = tuple(dataset.inputs[place] for place in places)
-    return replace(dataset, inputs=inputs, input_names=tuple(names))
+        return replace(dataset, inputs=dataset.inputs[:, places])
+    return replace(dataset, inputs=tuple(dataset.inputs[place] for place in places))

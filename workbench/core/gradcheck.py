@@ -22,7 +22,8 @@ from workbench.core.checks.draws import distinct_sizes
 from workbench.core.checks.small_sizes import require_affordable
 from workbench.core.columns import known_width
 from workbench.core.faults import faults
-from workbench.core.numeric_gradients import DIFFERENCE_STEP, Method, NumericGradients
+from workbench.core.gradient_methods import MOST_ENTRIES, Method
+from workbench.core.numeric_gradients import DIFFERENCE_STEP, NumericGradients
 from workbench.core.parameters import Parameters
 from workbench.core.program.program import compile_model, derived
 from workbench.core.program.source import turned_parameters
@@ -34,6 +35,7 @@ from workbench.core.trainable import (
     trainable_network,
     with_values,
 )
+from workbench.core.whole_numbers import whole_number, whole_sizes
 from workbench.derivation.network import BATCH, Network
 from workbench.derivation.steps import Strategy
 from workbench.derivation.system import System
@@ -43,7 +45,6 @@ Array = NDArray[Any]
 
 COMPLEX_TOLERANCE = 1e-9
 DIFFERENCE_TOLERANCE = 1e-6
-MOST_ENTRIES = 1_000
 
 _KINKED = frozenset({"where", "maximum", "minimum", "greater", "greater_equal"})
 
@@ -59,6 +60,7 @@ class Verdict:
         the largest entry; None if not finite.
     worst_index : of that entry, with its analytic and numeric values.
     entries : how many entries were compared.
+    samples : how many samples the batch had.
     message : why it did not pass.
     """
 
@@ -72,6 +74,7 @@ class Verdict:
     numeric: float | None
     method: str
     entries: int
+    samples: int
     message: str = ""
 
 
@@ -96,6 +99,7 @@ def gradcheck(
     ----------
     model : a network, or equations of one sample with a scalar loss, which are checked in the batch
         form that training uses; those that have none, such as attention, at one sample.
+    batch_size : the samples drawn; those of equations without a batch form are one.
     sizes, values : of equations: sizes, which are small and drawn if not given, and the value of
         what is the same for every sample, each by name.
     step : of the central differences, relative to the size of the entry moved.
@@ -104,8 +108,8 @@ def gradcheck(
     Raises
     ------
     InputError
-        If the complex step is asked for where a function is not analytic, the step is not between
-        0 and 1, or equations cannot be trained.
+        If the complex step is asked for where a function is not analytic, a number is not in its
+        range, such as a step between 0 and 1, or equations cannot be trained.
 
     >>> from workbench.derivation.steps import ELEMENTWISE
     >>> from workbench.plugins.build import build_network
@@ -114,9 +118,11 @@ def gradcheck(
     >>> {verdict.verdict for verdict in gradcheck(network, [ELEMENTWISE])}
     {'pass'}
     """
-    if step is not None and not 0 < step < 1:
-        raise InputError(f"the step of the differences must lie between 0 and 1, not {step}")
-    random = np.random.default_rng(seed)
+    if step is not None:
+        _require_step(step)
+    batch_size = whole_number("batch_size", batch_size)
+    entries = whole_number("entries", entries)
+    random = np.random.default_rng(whole_number("seed", seed, least=0))
     if isinstance(model, Network):
         trainable = trainable_network(model)
     else:
@@ -142,6 +148,11 @@ def gradcheck(
         yield from _Comparison(trainable, numeric, program, names).verdicts()
 
 
+def _require_step(step: object) -> None:
+    if not (isinstance(step, float | np.floating) and 0 < step < 1):
+        raise InputError(f"the step of the differences must lie between 0 and 1, not {step!s:.80}")
+
+
 def _sized(
     system: System,
     sizes: Mapping[str, int],
@@ -152,7 +163,7 @@ def _sized(
     system = with_values(system, exact_values(values))
     drawn = distinct_sizes(system, random)
     drawn.pop(BATCH.names[0], None)
-    sizes = {**drawn, **sizes}
+    sizes = {**drawn, **whole_sizes(sizes)}
     inputs, targets = (
         known_width(system.of_kind(kind), sizes) for kind in (Kind.INPUT, Kind.TARGET)
     )
@@ -268,6 +279,7 @@ class _Comparison:
             _finite(found[0][worst]),
             self.numeric.method.value,
             len(places),
+            self.numeric.sizes[BATCH.names[0]],
             message,
         )
 

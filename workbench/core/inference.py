@@ -63,7 +63,13 @@ class ForwardPass:
         return total / counted(samples), outputs
 
     def _program(self, size: int) -> ForwardProgram | ForwardLoop:
+        """The program for batches of a size; kept are that of the largest and the latest other."""
         if size not in self._programs:
+            self._programs = {
+                known: program
+                for known, program in self._programs.items()
+                if LARGEST_BATCH in (known, size)
+            }
             self._programs[size] = compile_forward(
                 self.model, batch_size=size, parameters=self.parameters
             )

@@ -7,7 +7,6 @@ differences with one Richardson extrapolation (Richardson, 1911).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from workbench.calculus.expressions import Expression
 from workbench.core.checks.draws import Point, Values, draw_point
 from workbench.core.evaluate import evaluate, magnitude
+from workbench.core.gradient_methods import Method
 from workbench.derivation.system import Equation, System
 
 Array = NDArray[Any]
@@ -28,14 +28,6 @@ CHUNK = 2**21
 
 ROUNDING = 100 * float(np.finfo(float).eps)
 """What rounding may leave of numbers that cancel, relative to their size."""
-
-
-class Method(StrEnum):
-    """How the numbers are made."""
-
-    AUTO = "auto"
-    COMPLEX = "complex"
-    CENTRAL = "central"
 
 
 class NumericGradients:

@@ -23,6 +23,9 @@ Array = NDArray[Any]
 ALIGNMENT = 64
 """The bytes of a cache line, at which a vector begins."""
 
+DTYPES = ("float32", "float64")
+"""The types of numbers that parameters and programs have."""
+
 MOST_MEMORY = 4 * 2**30
 """Parameters, and a program's buffers, of more bytes than this are refused, not allocated."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from workbench.core.data.sources import SampleSource
+from workbench.core.mean_loss import SAMPLES_AT_ONCE
 from workbench.core.memory import PROGRAMS, Memory
 from workbench.core.program.buffers import assign_buffers
 from workbench.core.program.replica_source import replicated
@@ -15,7 +16,6 @@ from workbench.core.rounds import Rounds
 from workbench.core.settings import Settings
 from workbench.core.steppers import Learner
 from workbench.core.steppers.replica_stepper import group_width
-from workbench.core.training import AT_ONCE
 from workbench.core.vector_update import FLUSH_INTERVAL
 
 ROOM = 2**18
@@ -89,5 +89,5 @@ def _row_bytes(rounds: Rounds, itemsize: int, settings: Settings) -> int:
 
 def _validation_sizes(count: int, batch_size: int) -> set[int]:
     """The sizes of the batches in which a validation part is gone through."""
-    chunks = {min(count, AT_ONCE), count % AT_ONCE} - {0}
+    chunks = {min(count, SAMPLES_AT_ONCE), count % SAMPLES_AT_ONCE} - {0}
     return {size for c in chunks for size in (min(c, batch_size), c % batch_size)} - {0}

@@ -20,6 +20,7 @@ from workbench.core.data.sources import Samples
 from workbench.core.data.stored_dataset import AnyDataset
 from workbench.core.inference import counted
 from workbench.core.initialisers import initialise
+from workbench.core.mean_loss import SAMPLES_AT_ONCE
 from workbench.core.memory import Memory
 from workbench.core.program.source import turned_parameters
 from workbench.core.progress import EpochRecord, Progress
@@ -36,7 +37,7 @@ from workbench.core.steppers.replica_stepper import (
     stored_views,
 )
 from workbench.core.trainable import Trainable
-from workbench.core.training import AT_ONCE, SPAN, Training
+from workbench.core.training import SPAN, Training
 from workbench.core.vector_update import FLUSH_INTERVAL, flush_denormals
 from workbench.derivation.network import Network
 from workbench.errors import InputError, NotFiniteError
@@ -216,7 +217,7 @@ class ReplicaTraining(Training):
         if self._validation is None:
             return {}
         whole, (losses, correct) = 0.0, np.zeros((2, 1, self.replicas.count))
-        for chunk in self._validation.chunks(AT_ONCE):
+        for chunk in self._validation.chunks(SAMPLES_AT_ONCE):
             for batch in chunk.batches(self.settings.batch_size):
                 whole += counted(batch)
                 for group in self._groups:

@@ -52,8 +52,7 @@ from workbench.core.ownership import (
     recover,
     replacing,
 )
-from workbench.core.parameters import Parameters
-from workbench.core.program.source import DTYPES
+from workbench.core.parameters import DTYPES, Parameters
 from workbench.errors import InputError
 
 SETTINGS, METRICS = "settings.toml", "metrics.jsonl"

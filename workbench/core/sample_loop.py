@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.trainable import Trainable
+from workbench.errors import InputError
 
 Array = NDArray[Any]
 
@@ -50,29 +51,57 @@ class ForwardLoop:
         inputs, targets : (samples, columns).
         weights : (samples,), what each sample counts in the loss, as `Trainable.shares` gives it;
             all the same if not given.
+
+        Raises
+        ------
+        InputError
+            If an array does not have that shape.
         """
         samples = self._weighted(inputs, targets, weights)
         loss: float = sum(weight * float(self._forward(*sample)) for weight, sample in samples)
         if self.model.output is not None:
-            self.predict(inputs)
+            self._fill_outputs(inputs)
         return loss
 
     def predict(self, inputs: Array) -> Array:
-        """The outputs of the samples (samples, outputs), each row by row of the matrix it is."""
+        """What is predicted for the samples, (samples, outputs), as a fresh array.
+
+        The prediction of a sample is a row, itself row by row if it is a matrix.
+        """
+        self._fill_outputs(inputs)
+        return self.outputs.copy()
+
+    def _fill_outputs(self, inputs: Array) -> None:
         for place, sample in zip(self.outputs, self._samples(inputs), strict=True):
             place[...] = np.reshape(self._predict(*sample), -1)
-        return self.outputs
 
     def _weighted(
         self, inputs: Array, targets: Array, weights: Array | None
     ) -> Iterator[tuple[float, tuple[Array, ...]]]:
         """What each sample counts, and what the program of one sample takes."""
+        require_shape("targets", targets, (len(self.outputs), self.model.target_width))
         weights = self._equal if weights is None else weights
+        require_shape("weights", weights, self._equal.shape)
         return zip(weights.tolist(), self._samples(inputs, targets), strict=True)
 
     def _samples(self, inputs: Array, targets: Array | None = None) -> Iterator[tuple[Array, ...]]:
         """What the program of one sample takes, for each of them."""
+        require_shape("inputs", inputs, (len(self.outputs), self.model.input_width))
         return zip(*self.model.views(inputs, targets), strict=True)
+
+
+def require_shape(what: str, array: Array, expected: tuple[int, ...]) -> None:
+    """Refuse what a program would take for something else.
+
+    >>> require_shape("targets", np.ones(4), (4, 1))
+    Traceback (most recent call last):
+        ...
+    workbench.errors.InputError: targets of shape (4,); this program takes (4, 1), a sample a row
+    """
+    if np.shape(array) != expected:
+        raise InputError(
+            f"{what} of shape {np.shape(array)}; this program takes {expected}, a sample a row"
+        )
 
 
 class SampleLoop(ForwardLoop):

@@ -27,13 +27,12 @@ from numpy.typing import NDArray
 
 from workbench.core.data import AnyDataset, Preparation
 from workbench.core.data.files import require_memory
+from workbench.core.data.sources import Samples
 from workbench.core.inference import ForwardPass
+from workbench.core.mean_loss import mean_loss
 from workbench.core.samples import chosen_classes, require_fit, sample_source
 
 Array = NDArray[Any]
-
-SAMPLES_AT_ONCE = 2**14
-"""The most samples that are read at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,12 +141,11 @@ def score(forward_pass: ForwardPass, preparation: Preparation, dataset: AnyDatas
     else:
         tally = _ClassTally(dataset.classes)
     compared = slice(None if model.meets_targets else 0)
-    total = 0.0
-    for samples in source.chunks(SAMPLES_AT_ONCE):
-        loss, outputs = forward_pass.evaluate(samples)
-        total += loss * len(outputs)
+
+    def add(samples: Samples, outputs: Array) -> None:
         tally.add(samples.targets[:, compared], outputs[:, compared])
-    return tally.scores(total / source.count)
+
+    return tally.scores(mean_loss(forward_pass, source, add))
 
 
 class _ClassTally:

@@ -8,13 +8,12 @@ from typing import Any
 
 from workbench.core.optimizers import IN_FRONT, OPTIMIZERS, Optimizer, make_optimizer
 from workbench.core.options import COUNT, NOT_NEGATIVE, POSITIVE
+from workbench.core.parameters import DTYPES
 from workbench.core.schedules import Schedule
 from workbench.derivation.steps import ELEMENTWISE, Strategy
 from workbench.errors import InputError, close_matches
 
 BACKENDS = ("auto", "python", "numpy", "numba")
-
-DTYPES = ("float32", "float64")
 
 MOST_THREADS = 4096
 

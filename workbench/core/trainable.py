@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import isfinite, prod
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -340,15 +341,21 @@ def exact_values(values: Mapping[str, float]) -> dict[str, Fraction]:
     Raises
     ------
     InputError
-        If one is not finite.
+        If one is no finite number.
 
     >>> exact_values({"lambda": 0.1})
     {'lambda': Fraction(1, 10)}
     """
-    for name, value in values.items():
-        if not isfinite(value):
-            raise InputError(f"the value of {name} is {value}; expected a finite number")
-    return {name: Fraction(repr(value)) for name, value in values.items()}
+    return {name: _exact_value(name, value) for name, value in values.items()}
+
+
+def _exact_value(name: str, value: object) -> Fraction:
+    try:
+        if isinstance(value, Real) and isfinite(value):
+            return Fraction(repr(float(value)))
+    except OverflowError:
+        pass
+    raise InputError(f"the value of {name} is {value!s:.80}; expected a finite number")
 
 
 def with_values(system: System, values: Mapping[str, Fraction]) -> System:

@@ -23,11 +23,12 @@ from workbench.core.backends import choose_backend, choose_threads, make_stepper
 from workbench.core.checkpoint import PREFIX, Checkpoint
 from workbench.core.data.class_weights import class_weights
 from workbench.core.data.preparation import Preparation
-from workbench.core.data.sources import SampleSource
+from workbench.core.data.sources import Samples, SampleSource
 from workbench.core.data.stored_dataset import AnyDataset
 from workbench.core.diagnosis import first_not_finite
-from workbench.core.inference import ForwardPass, counted
+from workbench.core.inference import ForwardPass
 from workbench.core.initialisers import initialise
+from workbench.core.mean_loss import mean_loss
 from workbench.core.memory import Memory, require_room, training_memory
 from workbench.core.program.program import derived
 from workbench.core.program.source import turned_parameters
@@ -49,9 +50,6 @@ SPAN = 0.05
 
 WINDOW = 1024
 """The steps whose learning rates are worked out at once."""
-
-AT_ONCE = 2**14
-"""The samples of the validation part that are taken at a time."""
 
 
 class Training:
@@ -243,14 +241,15 @@ class Training:
         """The mean loss of the validation part, each by its weight, and how many are right."""
         if self._validation is None:
             return None, None
-        losses, whole, correct = 0.0, 0.0, 0
-        for chunk in self._validation.chunks(AT_ONCE):
-            loss, outputs = self.forward_pass.evaluate(chunk)
-            losses += loss * counted(chunk)
-            whole += counted(chunk)
+        correct = 0
+
+        def count(samples: Samples, outputs: Array) -> None:
+            nonlocal correct
             if self._has_classes:
-                correct += int(np.count_nonzero(chosen_classes(outputs) == chunk.classes))
-        return losses / whole, correct / self._validation.count if self._has_classes else None
+                correct += int(np.count_nonzero(chosen_classes(outputs) == samples.classes))
+
+        loss = mean_loss(self.forward_pass, self._validation, count)
+        return loss, correct / self._validation.count if self._has_classes else None
 
     # steps
 

@@ -68,7 +68,7 @@ def prove(left: Expression, right: Expression, given: Bindings | None = None) ->
 
     >>> from workbench.calculus.dimensions import Dimension
     >>> from workbench.calculus.expressions import Kind, symbol
-    >>> from workbench.calculus.matrices import trace
+    >>> from workbench.calculus.square import trace
     >>> n = Dimension.named("n")
     >>> A, B = (symbol(name, Kind.INPUT, (n, n)) for name in "AB")
     >>> prove(trace(matmul(A, B)), trace(matmul(B, A))) is not None

@@ -37,19 +37,17 @@ from workbench.calculus.expressions import (
 from workbench.calculus.functions import Function
 from workbench.calculus.identities import Identity
 from workbench.calculus.matrices import (
-    det,
     devec,
     diag,
-    diagonal,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
 from workbench.calculus.pullbacks import RULES
+from workbench.calculus.square import det, diagonal, trace
 from workbench.notation.reading.as_written import identity_as_written
 from workbench.notation.reading.known_functions import softmax
 from workbench.notation.tables import MACRON, Block, Code, Formulas, Heading, Table, shapes

@@ -20,8 +20,9 @@ import numpy as np
 
 from workbench.calculus.dimensions import Dimension
 from workbench.calculus.expressions import Bindings, Expression, symbols_of, walk
-from workbench.calculus.matrices import commutation, det
+from workbench.calculus.matrices import commutation
 from workbench.calculus.rewriting import substitute
+from workbench.calculus.square import det
 from workbench.core.checks.degrees import DRAWN, degree
 from workbench.core.checks.draws import as_declared, shape_of
 from workbench.core.checks.residues import PRIMES, Atoms, Inapplicable, Residues

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.core.data.arrays import ArrayTable
 from workbench.core.data.loading import open_inputs
 from workbench.core.data.moments import measure
 from workbench.core.data.selection import match_inputs
@@ -121,16 +122,49 @@ nor standardised, so its means are not known; fill the values in, or train with 
         do not matter. Otherwise the file has the inputs in order, and may have the other columns
         too where they were in training.
         """
-        reading = Reading(
+        reading = self._reading(header, decimal)
+        table = open_inputs(source, reading)
+        rows = table.rows(Wanted(match_inputs(table, self)), reading)
+        return self.apply(np.concatenate([some.inputs for some in rows]))
+
+    def take(self, given: object) -> Matrix:
+        """Prepare new inputs that a program gives: (samples, features).
+
+        Raises
+        ------
+        InputError
+            If they are no numbers, not as many, or one is missing or infinite as none may in a
+            file.
+
+        >>> raw = Preparation(np.zeros(1), np.ones(1), ("width",), ("y",), None, True)
+        >>> raw.take([[float("nan")]])
+        Traceback (most recent call last):
+            ...
+        workbench.errors.InputError: the inputs: row 1, width: missing value 'nan'; fill it in
+        """
+        try:
+            inputs = np.asarray(given, np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"the inputs are no table of numbers ({error}); expected (samples, "
+                f"{len(self.input_names)})"
+            ) from None
+        prepared = self.apply(inputs)
+        if not np.isfinite(inputs).all():
+            table = ArrayTable("the inputs", self.input_names, (), tuple(inputs.T))
+            for _ in table.rows(Wanted(range(len(self.input_names))), self._reading()):
+                pass
+        return prepared
+
+    def _reading(self, header: bool | None = None, decimal: str = ".") -> Reading:
+        """How new inputs are read."""
+        return Reading(
             header=header,
             missing=Missing.REFUSE if self.fill is None else Missing.MEAN,
             decimal=decimal,
             offered=tuple(way for way in self.offered if way is not Missing.DROP),
             trained=True,
         )
-        table = open_inputs(source, reading)
-        rows = table.rows(Wanted(match_inputs(table, self)), reading)
-        return self.apply(np.concatenate([some.inputs for some in rows]))
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it in the types of JSON; numbers survive bit by bit."""

@@ -95,54 +95,71 @@ def _begins_with_number(table: Named, column: int, reading: Reading) -> bool:
 def match_both(table: Named, like: Columns) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the columns of the inputs and of the targets.
 
-    They are found by name where both have names; otherwise the table has all columns of training.
+    They are found by name where both have names; otherwise the table has all columns of training,
+    and no more.
     """
     both = (*like.input_names, *like.target_names)
-    if not (like.header and table.header) and not set(both) <= set(table.names):
-        width = len(both) + len(like.ignored_names)
-        if like.header or len(table.names) != width:
+    names, every = table.names, _training_columns(like)
+    if not (like.header and table.header):
+        is_named = set(both) <= set(names)
+        if len(names) != len(every) or (like.header and not is_named):
             raise InputError(
-                f"{table.source}: {len(table.names)} columns without names to match; expected "
-                f"{width} as in training: {_shortened(both)}"
+                f"{table.source}: {len(names)} columns without names to match; expected "
+                f"{len(every)} as in training: {_shortened(both)}"
             )
-        places = {name: place for place, name in enumerate(column_names(width))}
-    else:
-        places = {name: place for place, name in enumerate(table.names)}
-    return _find(like.input_names, places, table), _find(like.target_names, places, table)
+        names = names if is_named else every
+    return _find(like.input_names, names, table), _find(like.target_names, names, table)
 
 
 def match_inputs(table: Named, like: Columns) -> tuple[int, ...]:
     """Return the columns of the inputs.
 
     They are found by name where both have names; further columns do not matter. Otherwise the table
-    has the inputs in order, and may have the other columns too where they were in training.
+    has the inputs in order; where training had no names either, it may have the other columns of
+    training too, with or without the targets.
     """
     if like.header and table.header:
-        places = {name: place for place, name in enumerate(table.names)}
-        return _find(like.input_names, places, table)
-    inputs, width = len(like.input_names), len(table.names)
-    if width == inputs:
-        return tuple(range(width))
-    whole = inputs + len(like.target_names) + len(like.ignored_names)
-    if width == whole and not like.header:
-        places = {name: place for place, name in enumerate(column_names(whole))}
-        return tuple(places[name] for name in like.input_names)
-    ignored = " and the columns ignored" if like.ignored_names else ""
-    with_targets = "" if like.header else f", or {whole} with the targets{ignored}"
+        return _find(like.input_names, table.names, table)
+    inputs, every, width = like.input_names, _training_columns(like), len(table.names)
+    expected = {f"{len(inputs)} inputs": inputs}
+    if not like.header and set(inputs) <= set(every):
+        untargeted = [name for name in every if name not in like.target_names]
+        inputs = tuple(name for name in untargeted if name in inputs)
+        expected = {f"{len(inputs)} inputs": inputs}
+        ignored = ""
+        if like.ignored_names:
+            expected[f"{len(untargeted)} with the columns ignored"] = tuple(untargeted)
+            ignored = " and the columns ignored"
+        expected[f"{len(every)} with the targets{ignored}"] = every
+    for names in expected.values():
+        if len(names) == width:
+            return tuple(names.index(name) for name in like.input_names)
     raise InputError(
-        f"{table.source}: {width} columns without names to match; expected {inputs} inputs"
-        f"{with_targets}, in the order of training: {_shortened(like.input_names)}"
+        f"{table.source}: {width} columns without names to match; expected "
+        f"{', or '.join(expected)}, in the order of training: {_shortened(inputs)}"
     )
 
 
-def _find(names: Sequence[str], places: dict[str, int], table: Named) -> tuple[int, ...]:
-    for name in names:
+def _training_columns(like: Columns) -> tuple[str, ...]:
+    """Return the names of all columns that training had, if they had none in the file, in order.
+
+    Targets from an array of their own come last.
+    """
+    others = len(like.input_names) + len(like.ignored_names)
+    every = column_names(others + len(like.target_names))
+    return every if set(like.target_names) <= set(every) else every[:others] + like.target_names
+
+
+def _find(wanted: Sequence[str], names: Sequence[str], table: Named) -> tuple[int, ...]:
+    """Return the places of some names among those of the table's columns."""
+    places = {name: place for place, name in enumerate(names)}
+    for name in wanted:
         if name not in places:
             raise InputError(
                 f"{table.source}: the column {name!r} of training is missing; "
                 f"{close_matches(name, table.names)}"
             )
-    return tuple(places[name] for name in names)
+    return tuple(places[name] for name in wanted)
 
 
 def _shortened(names: Sequence[str]) -> str:

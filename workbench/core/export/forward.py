@@ -23,7 +23,7 @@ from workbench.calculus.matrices import matmul, transpose
 from workbench.core.data import Preparation
 from workbench.core.emit.graph import Task, computed
 from workbench.core.parameters import Parameters
-from workbench.core.program.loops import FreeNames
+from workbench.core.program.names import FreeNames
 from workbench.core.trainable import Trainable
 from workbench.derivation.network import BATCH
 from workbench.derivation.system import Equation

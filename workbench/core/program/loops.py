@@ -7,7 +7,7 @@ parameters are still those that led there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from workbench.core.optimizers import Optimizer
 from workbench.core.program.buffers import Buffers, assign_buffers, needed_calls
 from workbench.core.program.calls import Register
+from workbench.core.program.names import FreeNames
 from workbench.core.program.numpy_source import NumPyWriter
 from workbench.core.program.source import Lowered, numpy_module
 
@@ -108,25 +109,6 @@ def names_of(optimizer: Optimizer) -> list[str]:
     """All that the optimizer's equations call by name."""
     scalars = (*optimizer.scalar_names, "clip", "scratch")
     return ["theta", "g", *optimizer.rule.states, *optimizer.options, *scalars]
-
-
-class FreeNames:
-    """Gives names that are not taken yet.
-
-    >>> free = FreeNames(["v"])
-    >>> free("v"), free("rate")
-    ('v_', 'rate')
-    """
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = set(taken)
-
-    def __call__(self, name: str) -> str:
-        """The name itself, or with underscores behind it."""
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
 
 
 def tuple_of(entries: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ vector is broadcast where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -19,12 +19,11 @@ from workbench.calculus.functions import Function
 from workbench.calculus.matrices import matmul
 from workbench.core.evaluate import evaluate
 from workbench.core.numerics import LOG_ONE_PLUS_EXP, ComputedEquation
+from workbench.core.program.call_writer import CallWriter, Sizes, holds_batch, number_operand
 from workbench.core.program.calls import (
     COLUMN,
     PRIMITIVES,
     Block,
-    Call,
-    Constant,
     Operand,
     Part,
     Register,
@@ -32,21 +31,17 @@ from workbench.core.program.calls import (
 from workbench.derivation.network import BATCH
 from workbench.errors import InputError
 
-Sizes = Mapping[str, int]
 
-
-class Lowering:
+class Lowering(CallWriter):
     """Lowers equations one after another, sharing what they have in common.
 
     Attributes
     ----------
-    blocks : the calls so far, an equation a block.
     implementations : hand-written functions that the calls use, by name.
     """
 
     def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
-        self.blocks: list[Block] = []
+        super().__init__(sizes)
         self.implementations: dict[str, Callable[..., object]] = {}
         self.known: dict[Expression, Operand] = {}
 
@@ -66,7 +61,7 @@ class Lowering:
         left = line.equation.left
         operand = self.lower(line.computed, target)
         if operand.source is not target:
-            self._call("copy", [operand.oriented(target.transposed)], target)
+            self.call("copy", [operand.oriented(target.transposed)], target)
         self.known[left] = Operand(target, transposed=target.transposed)
         if line.equation.right.operation == "apply":
             self.known.setdefault(line.equation.right, self.known[left])
@@ -75,7 +70,7 @@ class Lowering:
         """The operand that holds a node's value, computed now unless it is known."""
         if node in self.known:
             return self.known[node]
-        operand = self._constant(node) or self._lower(node, target)
+        operand = self.constant_of(node) or self._lower(node, target)
         self.known[node] = operand
         return operand
 
@@ -107,49 +102,34 @@ class Lowering:
             case "block":
                 return self._block(node)
             case "kron" if ONE not in node.shape:
-                return self._emit("kron", list(map(self._matrix, node.arguments)), node, target)
+                transposed = self.register(node.shape).transposed
+                factors = [self._matrix(argument, transposed) for argument in node.arguments]
+                return self.emit("kron", factors, node, target)
             case "kron" | "diag" | "diagonal":
                 operands = [self._plain(argument) for argument in node.arguments]
-                return self._emit(node.operation, operands, node, target)
+                return self.emit(node.operation, operands, node, target)
             case "column_max":
                 rows = self.lower(node.arguments[0]).oriented(True)
-                return self._emit("row_max", [rows], node, target)
+                return self.emit("row_max", [rows], node, target)
         raise InputError(f"a program cannot compute {node.operation}")
-
-    # constants
-
-    def _constant(self, node: Expression) -> Operand | None:
-        if symbols_of(node) or any(n.operation == "jacobian" for n in (node, *node.arguments)):
-            return None
-        if node.is_scalar:
-            return _number(float(evaluate(node, {}, self.sizes).item()))
-        shape = self._stored_shape(node)
-        match node.operation:
-            case "ones" | "zero":
-                constant = Constant(float(node.operation == "ones"), shape)
-            case "identity":
-                constant = Constant(1.0, shape, is_identity=True)
-            case _:
-                return None
-        return Operand(constant, transposed=_is_batch(node))
 
     # elementwise operations
 
     def _elementwise(
         self, node: Expression, target: Register | None, boolean: bool = False
     ) -> Operand:
-        transposed = _is_batch(node)
+        transposed = holds_batch(node)
         operands = [self.lower(a).oriented(transposed) for a in node.arguments]
-        return self._emit(node.operation, operands, node, target, boolean=boolean)
+        return self.emit(node.operation, operands, node, target, boolean=boolean)
 
     def _binary(
         self, name: str, left: Operand, right: Operand, node: Expression, target: Register | None
     ) -> Operand:
-        transposed = _is_batch(node)
+        transposed = holds_batch(node)
         if left.is_boolean and right.is_boolean:
             left = self._formed(left)
         operands = [left.oriented(transposed), right.oriented(transposed)]
-        return self._emit(name, operands, node, target)
+        return self.emit(name, operands, node, target)
 
     def _add(self, node: Expression, target: Register | None) -> Operand:
         signed = []
@@ -185,7 +165,7 @@ class Lowering:
         if constant == -1.0 and len(moves) == 1 and above:
             return self._emit_unary("negative", moves[0][1], node, target)
         if constant != 1.0 or not above:
-            moves.insert(len(above), ("multiply", _number(constant)))
+            moves.insert(len(above), ("multiply", number_operand(constant)))
         (_, result), *rest = moves
         for index, (name, operand) in enumerate(rest, start=1):
             last = target if index == len(rest) else None
@@ -202,23 +182,23 @@ class Lowering:
         }.get(node.data)
         if name is not None:
             return self._emit_unary(name, base, node, target)
-        operands = [base.oriented(_is_batch(node)), _number(float(node.data))]
-        return self._emit("power", operands, node, target)
+        operands = [base.oriented(holds_batch(node)), number_operand(float(node.data))]
+        return self.emit("power", operands, node, target)
 
     def _apply(self, node: Expression, target: Register | None) -> Operand:
         function = node.data
         assert isinstance(function, Function)
         if function == LOG_ONE_PLUS_EXP:
-            operands = [_number(0.0), self.lower(node.arguments[0]).oriented(_is_batch(node))]
-            return self._emit("logaddexp", operands, node, target)
+            operand = self.lower(node.arguments[0]).oriented(holds_batch(node))
+            return self.emit("logaddexp", [number_operand(0.0), operand], node, target)
         written = function.implementation
         if written is not None and function.formula is not None:
             by_hand = written.slope if function.order else written.value
             if by_hand is not None:
                 name = f"{function.name}_{'slope' if function.order else 'value'}"
                 self.implementations[name] = by_hand
-                operand = self.lower(node.arguments[0]).oriented(_is_batch(node))
-                return self._emit(f"call {name}", [operand], node, target)
+                operand = self.lower(node.arguments[0]).oriented(holds_batch(node))
+                return self.emit(f"call {name}", [operand], node, target)
         if function.formula is not None and not function.order:
             return self.lower(function.at(node.arguments[0]), target)
         if function.name not in PRIMITIVES:
@@ -228,8 +208,8 @@ class Lowering:
     def _emit_unary(
         self, name: str, operand: Operand, node: Expression, target: Register | None = None
     ) -> Operand:
-        operands = [self._formed(operand).oriented(_is_batch(node))]
-        return self._emit(name, operands, node, target)
+        operands = [self._formed(operand).oriented(holds_batch(node))]
+        return self.emit(name, operands, node, target)
 
     # matrix operations
 
@@ -254,7 +234,7 @@ class Lowering:
     ) -> Operand:
         first = self._formed(self.lower(left))
         value = self._formed(value)
-        out = target or self._register(shape)
+        out = target or self.register(shape)
         if shape == SCALAR:
             operands = [first, value]
         elif shape[0] == ONE:
@@ -263,7 +243,7 @@ class Lowering:
             operands = [value.oriented(True), first.oriented(True)]
         else:
             operands = [first.oriented(False), value.oriented(False)]
-        return self._call("dot", operands, out)
+        return self.call("dot", operands, out)
 
     def _outer(
         self,
@@ -282,16 +262,16 @@ class Lowering:
         if repeats:
             spread = column if transposed else column.viewed(COLUMN)
             return replace(spread, transposed=transposed, broadcast=True)
-        out = target or self._register(shape)
+        out = target or self.register(shape)
         first, second = (value, column) if out.transposed else (column, value)
-        return self._call("multiply", [first.viewed(COLUMN), second], out)
+        return self.call("multiply", [first.viewed(COLUMN), second], out)
 
     def _formed(self, operand: Operand) -> Operand:
         """A broadcast or truth-valued operand as an array of numbers, for a matrix product."""
         if not isinstance(operand.source, Register) or not operand.source.boolean:
             return operand
         out = Register(operand.source.shape)
-        self._call("copy", [Operand(operand.source)], out)
+        self.call("copy", [Operand(operand.source)], out)
         return replace(operand, source=out)
 
     def _sum(self, node: Expression, target: Register | None) -> Operand:
@@ -300,21 +280,24 @@ class Lowering:
         if inner.operation == "power" and inner.data == Fraction(2):
             operand = self.lower(inner.arguments[0])
             if not operand.broadcast:
-                return self._call("vdot", [operand, operand], out)
+                return self.call("vdot", [operand, operand], out)
         scalars, rest = split_scalars(inner)
         if not scalars and rest is not None and rest.operation == "multiply":
             left, *others = rest.arguments
             pair = self.lower(left), self.lower(multiply(*others))
             if not any(o.broadcast or o.is_boolean for o in pair):
                 same = [operand.oriented(pair[0].transposed) for operand in pair]
-                return self._call("vdot", same, out)
-        return self._call("sum", [self._whole(inner)], out)
+                return self.call("vdot", same, out)
+        return self.call("sum", [self._whole(inner)], out)
 
-    def _matrix(self, node: Expression) -> Operand:
-        """An operand whose columns stand upright, for calls that take a vector for a row."""
-        operand = self._plain(node)
-        is_column = node.shape[1] == ONE and node.shape[0] != ONE
-        return operand.viewed(COLUMN) if is_column and operand.dimensions == 1 else operand
+    def _matrix(self, node: Expression, transposed: bool) -> Operand:
+        """An operand, or its transpose, for calls that take a vector for a row."""
+        operand = self.lower(node)
+        if ONE not in node.shape:
+            return operand.oriented(transposed)
+        is_upright = (node.shape[0] == ONE) if transposed else (node.shape[1] == ONE)
+        is_vector = operand.dimensions == 1 and not node.is_scalar
+        return operand.viewed(COLUMN) if is_upright and is_vector else operand
 
     def _reshaped(self, node: Expression) -> Operand:
         inner = self.lower(node.arguments[0])
@@ -327,12 +310,12 @@ class Lowering:
         rows, columns = (d.size(self.sizes) for d in node.arguments[0].shape)
         if inner.broadcast:
             out = Register((columns, rows), transposed=True)
-            stored = self._call("copy", [stored], out)
+            stored = self.call("copy", [stored], out)
         return replace(stored.viewed((rows * columns,)), transposed=False)
 
     def _stacked(self, node: Expression, target: Register | None) -> Operand:
         """Parts beside each other in memory, each with as many axes as the whole."""
-        is_batch, shape = _is_batch(node), self._stored_shape(node)
+        is_batch, shape = holds_batch(node), self.stored_shape(node)
         axis = int(len(shape) > 1 and (node.operation == "hstack") is not is_batch)
         operands = []
         for part in node.arguments:
@@ -343,11 +326,11 @@ class Lowering:
             if operand.dimensions != len(wanted):
                 operand = operand.viewed(wanted)
             operands.append(operand)
-        return self._emit(f"concatenate {axis}", operands, node, target)
+        return self.emit(f"concatenate {axis}", operands, node, target)
 
     def _block(self, node: Expression) -> Operand:
         """Part of a matrix, as a view of it."""
-        matrix, is_batch = node.arguments[0], _is_batch(node.arguments[0])
+        matrix, is_batch = node.arguments[0], holds_batch(node.arguments[0])
         assert isinstance(node.data, tuple)
         bounds = []
         for start, axis, whole in zip(node.data, node.shape, matrix.shape, strict=True):
@@ -356,65 +339,21 @@ class Lowering:
                 bounds.append((first, first + axis.size(self.sizes)))
         operand = self._whole(matrix).oriented(is_batch)
         operand = operand.viewed(Part(tuple(bounds[::-1] if is_batch else bounds)))
-        shape = self._stored_shape(node)
+        shape = self.stored_shape(node)
         operand = operand if len(shape) == len(bounds) else operand.viewed(shape)
-        return replace(operand, transposed=_is_batch(node))
+        return replace(operand, transposed=holds_batch(node))
 
     def _whole(self, node: Expression) -> Operand:
         """A node with all its entries in memory, at least one."""
         operand = self.lower(node)
         if not operand.broadcast and (operand.dimensions or node.shape != SCALAR):
             return operand
-        out = Register((1,)) if node.shape == SCALAR else self._register(node.shape)
-        return self._call("copy", [operand], out)
+        out = Register((1,)) if node.shape == SCALAR else self.register(node.shape)
+        return self.call("copy", [operand], out)
 
     def _plain(self, node: Expression) -> Operand:
         operand = self.lower(node)
         return operand if ONE in node.shape else operand.oriented(False)
-
-    # emission
-
-    def _emit(
-        self,
-        operation: str,
-        operands: Sequence[Operand],
-        node: Expression,
-        target: Register | None,
-        boolean: bool = False,
-    ) -> Operand:
-        out = self._register(node.shape, boolean)
-        if target is not None and _alike(target, out):
-            out = target
-        return self._call(operation, operands, out)
-
-    def _call(self, operation: str, operands: Sequence[Operand], out: Register) -> Operand:
-        self.blocks[-1].calls.append(Call(operation, tuple(operands), out))
-        return Operand(out, transposed=out.transposed)
-
-    def _register(self, shape: Shape, boolean: bool = False) -> Register:
-        transposed = shape[1] == BATCH and shape[0] != ONE
-        return Register(self._numeric(shape, transposed), boolean, transposed=transposed)
-
-    def _stored_shape(self, node: Expression) -> tuple[int, ...]:
-        return self._numeric(node.shape, _is_batch(node))
-
-    def _numeric(self, shape: Shape, transposed: bool) -> tuple[int, ...]:
-        sizes = [dimension.size(self.sizes) for dimension in shape if dimension != ONE]
-        return tuple(reversed(sizes)) if transposed else tuple(sizes)
-
-
-def _alike(one: Register, other: Register) -> bool:
-    """Whether two registers hold the same kind of array."""
-    return all(getattr(one, a) == getattr(other, a) for a in ("shape", "boolean", "transposed"))
-
-
-def _number(value: float) -> Operand:
-    return Operand(Constant(value), broadcast=True)
-
-
-def _is_batch(node: Expression) -> bool:
-    """Whether a node is stored with a sample a row."""
-    return node.shape[1] == BATCH and node.shape[0] != ONE
 
 
 def _is_repeated_reciprocal(factor: Expression) -> bool:

@@ -21,7 +21,8 @@ from workbench.core.program.calls import (
     Operand,
     Register,
 )
-from workbench.core.program.loops import FreeNames, data_of, names_of, results_of
+from workbench.core.program.loops import data_of, names_of, results_of
+from workbench.core.program.names import FreeNames
 from workbench.core.program.number_loops import TypedNumbers, imports_of, not_finite
 from workbench.core.program.numpy_source import comments
 from workbench.core.program.python_source import ATOM, PRODUCT, Formula, entry
@@ -54,8 +55,8 @@ def numba_loop(
     InputError
         If numba cannot compute it: a plugin's function of arrays, a Jacobian that is written out.
     """
-    free = FreeNames([*buffers.places.values(), *(r.name for r in lowered.given), *INDICES])
-    writer = _NumbaWriter(buffers, free)
+    free = FreeNames([*buffers.places.values(), *(r.name for r in lowered.given)])
+    writer = _NumbaWriter(buffers, lowered.parameters, free)
     step = writer.lines(needed_calls(lowered.blocks, results_of(lowered, keeps_outputs)))
     names = {name: free(name) for name in names_of(optimizer)}
     square, norm, check, place = map(free, ("squared_norm", "norm", "check", "k"))
@@ -118,13 +119,15 @@ def numba_loop(
 class _NumbaWriter:
     """Writes calls as loops, and keeps what must be there before the first step.
 
+    A number is a variable, unless it is a parameter, which is an entry of the vector of all.
+
     Attributes
     ----------
     allocations : name, shape and truth-valuedness of each buffer.
     """
 
-    def __init__(self, buffers: Buffers, free: FreeNames) -> None:
-        self._buffers, self._free = buffers, free
+    def __init__(self, buffers: Buffers, parameters: Sequence[Register], free: FreeNames) -> None:
+        self._buffers, self._parameters, self._free = buffers, frozenset(parameters), free
         self.allocations = list(buffers.allocations)
         self._ones: dict[Constant, str] = {}
         self._variables: dict[str, str] = {}
@@ -208,7 +211,7 @@ class _NumbaWriter:
             return Formula(text, PRODUCT if text[0] == "-" else ATOM)
         name, indices = self._place(operand.source), list(at)
         if not operand.source.shape:
-            return Formula(name if not operand.source.is_given else f"{name}[()]")
+            return Formula(f"{name}[()]" if operand.source in self._parameters else name)
         for view in reversed(operand.views):
             if view == TRANSPOSE:
                 indices.reverse()
@@ -241,7 +244,7 @@ class _NumbaWriter:
         if not call.target.shape and call.operation in _IN_LOOPS:
             values = [self._entry(operand, ()) for operand in call.operands]
             text = entry(call.operation, values, [False] * len(values)).text
-            return [f"{target}[()] = {text}" if call.target.is_given else f"{target} = {text}"]
+            return [f"{target} = {text}"]
         raise _refusal(call.operation)
 
     def _reduction(self, call: Call, target: str) -> list[str]:

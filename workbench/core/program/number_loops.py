@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from workbench.core.optimizers import Optimizer
 from workbench.core.program.buffers import needed_calls
 from workbench.core.program.calls import Register
-from workbench.core.program.loops import FreeNames, data_of, names_of, results_of, tuple_of
+from workbench.core.program.loops import data_of, names_of, results_of, tuple_of
+from workbench.core.program.names import FreeNames
 from workbench.core.program.python_source import PythonWriter
 from workbench.core.program.source import Lowered
 
@@ -39,10 +40,9 @@ class NumberStep:
         results = results_of(lowered, keeps_outputs)
         blocks = needed_calls(lowered.blocks, results)
         self._step = self._writer.lines(blocks, results)
-        parameters = self._entries(lowered.parameters)
-        states = optimizer.rule.states
-        self.vectors = [parameters, *([f"{s}_{name}" for name in parameters] for s in states)]
-        free = FreeNames([*self._entries(lowered.given), *(n for v in self.vectors for n in v)])
+        parameters, states = self._entries(lowered.parameters), optimizer.rule.states
+        free = FreeNames([*self._entries(lowered.given), *self._writer.known_names])
+        self.vectors = [parameters, *([free(f"{s}_{p}") for p in parameters] for s in states)]
         self._names = {name: free(name) for name in names_of(optimizer)}
         self.scalars = [self._names[name] for name in optimizer.scalar_names]
         self.loss = str(self._writer.names(lowered.loss))
@@ -148,17 +148,14 @@ def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool
     step = NumberStep(lowered, optimizer, keeps_outputs=keeps_outputs)
     lines = []
     for place, (register, names) in enumerate(zip(data_of(lowered), step.data, strict=True)):
-        width = register.shape[1] if len(register.shape) == 2 else 0
         for number, name in enumerate(names):
-            row, column = divmod(number, width) if width else (number, None)
-            index = f"at + {row}" + ("" if column is None else f", {column}")
-            lines.append(f"{name} = samples[{place}][{index}]")
+            lines.append(f"{name} = samples[{place}][{_index('at', number, register.shape)}]")
     for place, name in enumerate(step.scalars):
         lines.append(f"{name} = scalars[{place}][step]")
     lines += [*step.lines, f"losses[step] = {step.loss}", f"squares[step] = {step.square}"]
+    shape = lowered.output.shape
     for number, name in enumerate(step.outputs):
-        row, column = divmod(number, lowered.output.shape[1])
-        lines.append(f"outputs[step * {lowered.output.shape[0]} + {row}, {column}] = {name}")
+        lines.append(f"outputs[{_index(f'step * {shape[0]}', number, shape)}] = {name}")
     held = [(p, n, name) for p, names in enumerate(step.vectors) for n, name in enumerate(names)]
     lines += [f"{name} = dtype({name})" for _, _, name in held]
     typed = TypedNumbers()
@@ -176,6 +173,16 @@ def numba_numbers(lowered: Lowered, optimizer: Optimizer, *, keeps_outputs: bool
         "",
     ]
     return "\n".join([*imports_of(code), "", *typed.constants, "", "", *code])
+
+
+def _index(first: str, number: int, shape: tuple[int, ...]) -> str:
+    """The place of a batch's entry, by its number, where the rows of the batch begin at `first`.
+
+    >>> _index("at", 5, (2, 3)), _index("at", 1, (2,))
+    ('at + 1, 2', 'at + 1')
+    """
+    row, *column = divmod(number, shape[1]) if len(shape) == 2 else (number,)
+    return ", ".join([f"{first} + {row}", *map(str, column)])
 
 
 def not_finite(name: str) -> str:

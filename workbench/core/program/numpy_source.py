@@ -221,6 +221,4 @@ def numpy_names(lines: Iterable[str]) -> list[str]:
 
 def inlined(line: str, inline: Mapping[str, str]) -> str:
     """A line with names put back for what they stand for."""
-    for short, long in inline.items():
-        line = line.replace(short, long)
-    return line
+    return re.sub(r"\w+", lambda found: inline.get(found[0], found[0]), line)

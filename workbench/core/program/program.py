@@ -20,7 +20,7 @@ from workbench.core.program.source import (
     turned_parameters,
     write_source,
 )
-from workbench.core.sample_loop import ForwardLoop, SampleLoop
+from workbench.core.sample_loop import ForwardLoop, SampleLoop, require_shape
 from workbench.core.trainable import Trainable, trainable_network
 from workbench.derivation.differentiate import derive
 from workbench.derivation.network import Network
@@ -39,7 +39,7 @@ class ForwardProgram:
     batch_size : the number of samples a call takes.
     buffer_bytes : the memory it takes besides parameters and gradients.
     parameters : arrays by name, views of one vector.
-    outputs : (samples, outputs), what is predicted in the latest call.
+    outputs : (samples, outputs), what is predicted in the latest `forward` or `predict`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ForwardProgram:
         Raises
         ------
         InputError
-            If inputs or targets do not have those shapes.
+            If an array does not have its shape, or there are weights and the loss is made without.
         """
         arrays = self._arrays(inputs, targets, weights)
         with np.errstate(all="ignore"):
@@ -81,17 +81,27 @@ class ForwardProgram:
 
     def predict(self, inputs: Array) -> Array:
         """What is predicted for one batch, (batch_size, outputs), as a fresh array."""
-        _require_shape("inputs", inputs, (self.batch_size, self.model.input_width))
+        require_shape("inputs", inputs, (self.batch_size, self.model.input_width))
         with np.errstate(all="ignore"):
             self._predict(*self.model.views(inputs))
         return np.array(self.outputs)
 
     def _arrays(self, inputs: Array, targets: Array, weights: Array | None) -> tuple[Array, ...]:
-        _require_shape("inputs", inputs, (self.batch_size, self.model.input_width))
-        _require_shape("targets", targets, (self.batch_size, self.model.target_width))
-        if self.model.weights is not None and weights is None:
+        require_shape("inputs", inputs, (self.batch_size, self.model.input_width))
+        require_shape("targets", targets, (self.batch_size, self.model.target_width))
+        if weights is not None:
+            self._require_weighted()
+            require_shape("weights", weights, (self.batch_size,))
+        elif self.model.weights is not None:
             weights = self.model.shares(np.ones(self.batch_size, self.parameters.dtype))
         return self.model.views(inputs, targets, weights)
+
+    def _require_weighted(self) -> None:
+        if self.model.weights is None:
+            raise InputError(
+                f"weights are given, but the program of {self.model.title} is made for samples "
+                "without; leave them out, or compile the model made with weighted=True"
+            )
 
 
 class Program(ForwardProgram):
@@ -99,7 +109,8 @@ class Program(ForwardProgram):
 
     Attributes
     ----------
-    gradients : arrays by name, views of one vector, which `step` fills.
+    gradients : arrays by name, views of one vector, which `step` fills; it may leave anything in
+        `outputs`.
     bare_step : `step` without its checks of shapes and its guard against NumPy's warnings, for
         loops with their own; it takes every input, then every target.
 
@@ -135,13 +146,6 @@ class Program(ForwardProgram):
         arrays = self._arrays(inputs, targets, weights)
         with np.errstate(all="ignore"):
             return float(self.bare_step(*arrays))
-
-
-def _require_shape(what: str, array: Array, expected: tuple[int, ...]) -> None:
-    if np.shape(array) != expected:
-        raise InputError(
-            f"{what} of shape {np.shape(array)}; this program takes {expected}, a sample a row"
-        )
 
 
 def _build(source: Source, *given: Parameters) -> tuple[Any, ...]:

@@ -104,6 +104,11 @@ class PythonWriter:
             self._names[register] = _array(names, register.shape)
         return self._names[register]
 
+    @property
+    def known_names(self) -> list[str]:
+        """The names of all entries that a line or `names` has named so far."""
+        return [str(name) for names in self._names.values() for name in names.flat]
+
     def lines(self, blocks: Sequence[Block], wanted: Iterable[Register]) -> list[str]:
         """The calls of all equations, each under the equation itself.
 

@@ -10,7 +10,7 @@ operands once and makes nothing on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,8 @@ import numpy as np
 from workbench.core.optimizers import Optimizer
 from workbench.core.program.buffers import Buffers, assign_buffers, needed_calls
 from workbench.core.program.calls import TRANSPOSE, Block, Call, Constant, Operand, Register
-from workbench.core.program.loops import FreeNames, data_of, names_of, tuple_of
+from workbench.core.program.loops import data_of, names_of, tuple_of
+from workbench.core.program.names import FreeNames
 from workbench.core.program.numpy_source import NumPyWriter
 from workbench.core.program.source import Lowered, numpy_module
 from workbench.errors import InputError
@@ -174,8 +175,8 @@ def replica_loop(
 
     They are `train(numbers, batches, losses, squares, correct, *scalars)`, with the numbers of the
     steps, and `forward(*batch)`. `build` takes parameters, gradients, their matrices (entries,
-    replicas), those of the states, `frozen`, and the functions `examine`, `are_finite` and
-    `chosen_classes`.
+    replicas), those of the states, `frozen`, and the functions `min` of arrays, `examine`,
+    `are_finite` and `chosen_classes`.
 
     Parameters
     ----------
@@ -215,7 +216,8 @@ def replica_loop(
         f"logical_or({finite}, {frozen}, {finite})",
         f"if count_nonzero({finite}) < {width}:",
         f"    examine({number}, {loss_row}, {square_row})",
-        *_norm_lines(optimizer, {**names, "norm": norm}, square_row),
+        *([f"{norm} = array(sqrt({square_row}), dtype)"] if optimizer.needs_norm else []),
+        *optimizer.norm_lines({**names, "norm": norm}),
         f"# the optimizer {optimizer.rule.name}",
         *update.lines,
         *([counting] if keeps_correct else []),
@@ -244,12 +246,6 @@ def replica_loop(
     ]
     held = [register.name for register in (*lowered.parameters, *lowered.gradients)]
     matrices = [theta, gradients, *(names[state] for state in optimizer.rule.states)]
-    arguments = [*held, *matrices, frozen, "examine", "are_finite", "chosen_classes"]
+    arguments = [*held, *matrices, frozen, "min", "examine", "are_finite", "chosen_classes"]
     returned = f"train, forward, {loss}, {answers}"
     return numpy_module(writer, lowered, dtype, arguments, DOCSTRING, made, bodies, returned)
-
-
-def _norm_lines(optimizer: Optimizer, names: Mapping[str, str], square: str) -> list[str]:
-    """What follows from the norms of all gradients: lines for numbers, made lines for arrays."""
-    lines = [line.replace("min(", "minimum(") for line in optimizer.norm_lines(names)]
-    return [f"{names['norm']} = array(sqrt({square}), dtype)", *lines] if lines else []

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from keyword import iskeyword
 from math import prod
 from typing import Any
 
@@ -17,23 +16,16 @@ from numpy.typing import DTypeLike
 from workbench.calculus.dimensions import ONE
 from workbench.calculus.expressions import Expression, Kind, walk
 from workbench.core.numerics import stable_lines
-from workbench.core.parameters import MOST_MEMORY, readable_bytes
+from workbench.core.parameters import DTYPES, MOST_MEMORY, readable_bytes
 from workbench.core.program.buffers import Buffers, assign_buffers, needed_calls
 from workbench.core.program.calls import Block, Call, Register
 from workbench.core.program.lowering import Lowering
+from workbench.core.program.names import SymbolNames
 from workbench.core.program.numpy_source import NumPyWriter, inlined, numpy_names
 from workbench.derivation.network import BATCH
 from workbench.derivation.steps import ELEMENTWISE, Derivation, variable_of
 from workbench.derivation.system import System
 from workbench.errors import InputError, TooLargeError, close_matches
-
-_OWN_NAME = re.compile(
-    r"(work|mask|scalar|constant_|ones_|zeros_|identity_)[\d_]+"
-    r"|build|step|forward|predict|train|batches|losses|squares|scalars|examine|dtype|special"
-)
-"""What a program calls its buffers, constants and functions."""
-
-DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -123,12 +115,14 @@ def lower(
     """
     system = derivation.system
     lowering = Lowering(sizes)
-    taken = {f"d{parameter.symbol.name}" for parameter in system.parameters}
+    free = SymbolNames()
+    slopes = {p.symbol.name: free(f"d{p.symbol.name}") for p in system.parameters}
     given: dict[Kind, list[Register]] = {}
     for kind in (Kind.INPUT, Kind.TARGET, Kind.PARAMETER):
         given[kind] = []
         for symbol in system.of_kind(kind):
-            register = _register(symbol, symbol.symbol.name, sizes, turned, taken, is_given=True)
+            name = symbol.symbol.name
+            register = _register(symbol, free(name), sizes, is_turned=name in turned, is_given=True)
             given[kind].append(register)
             lowering.give(symbol, register)
     results: dict[Expression, Register] = {}
@@ -137,10 +131,10 @@ def lower(
         left = line.equation.left
         if left.operation == "jacobian":
             name = variable_of(left).symbol.name
-            register = _register(left, name, sizes, turned, prefix="d", is_given=True)
+            register = _register(left, slopes[name], sizes, is_turned=name in turned, is_given=True)
             gradients[name] = register
         else:
-            register = _register(left, left.symbol.name, sizes, turned, taken)
+            register = _register(left, free(left.symbol.name), sizes)
         results[left] = register
         lowering.compute(line, register)
     loss, answer = results[system.loss], results[output or system.equations[-2:][0].left]
@@ -161,32 +155,19 @@ def _register(
     symbol: Expression,
     name: str,
     sizes: Mapping[str, int],
-    turned: Collection[str],
-    taken: Collection[str] = (),
     *,
-    prefix: str = "",
+    is_turned: bool = False,
     is_given: bool = False,
 ) -> Register:
     """The register of a symbol or of a gradient: a batch, or what is turned, as its transpose."""
     shape = tuple(dimension.size(sizes) for dimension in symbol.shape if dimension != ONE)
-    suffix = "_T" if name in turned else ""
-    transposed = bool(suffix) or (symbol.shape[1] == BATCH and symbol.shape[0] != ONE)
+    transposed = is_turned or (symbol.shape[1] == BATCH and symbol.shape[0] != ONE)
     return Register(
         shape[::-1] if transposed else shape,
-        name=(prefix + name if prefix else _name(name, taken)) + suffix,
+        name=f"{name}_T" if is_turned else name,
         is_given=is_given,
         transposed=transposed,
     )
-
-
-def _name(name: str, taken: Collection[str] = ()) -> str:
-    """A symbol's name in the source, with an underscore if it means something else there.
-
-    >>> _name("W1"), _name("lambda"), _name("square"), _name("work1")
-    ('W1', 'lambda_', 'square_', 'work1_')
-    """
-    is_taken = name in taken or iskeyword(name) or hasattr(np, name) or _OWN_NAME.fullmatch(name)
-    return f"{name}_" if is_taken else name
 
 
 def _is_kind(node: Expression, kind: Kind) -> bool:

@@ -131,7 +131,7 @@ class ReplicaStepper:
             *stored_views(self._theta, like),
             *stored_views(self._gradients, like),
             *(self._theta, self._gradients, *self._states.values(), self._frozen),
-            *(self._examine, np.isfinite, chosen_classes),
+            *(np.minimum, self._examine, np.isfinite, chosen_classes),
         )
 
     def run(

@@ -21,18 +21,16 @@ from workbench.calculus.expressions import (
 from workbench.calculus.functions import ABS, EXP, LOG, PRIMITIVES
 from workbench.calculus.matrices import (
     commutation,
-    det,
     devec,
     diag,
-    diagonal,
     inverse,
     kron,
     matmul,
     total,
-    trace,
     transpose,
     vec,
 )
+from workbench.calculus.square import det, diagonal, trace
 from workbench.errors import InputError
 from workbench.notation.reading.rules import Combined, Diagonal, Presumed
 from workbench.notation.reading.shapes import NUMBER, UNIT, Form, Shapes, Size
