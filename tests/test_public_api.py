@@ -13,6 +13,7 @@ import pytest
 
 import workbench as wb
 from workbench.core.data import load
+from workbench.core.inference import ForwardPass
 from workbench.core.schedules import Schedule
 
 XOR = Path(__file__).parents[1] / "examples" / "data" / "xor.csv"
@@ -156,6 +157,81 @@ def test_what_training_has_no_use_for_is_refused(given: dict[str, Any], told: st
 def test_a_data_set_is_no_file_to_be_read(given: dict[str, Any]) -> None:
     with pytest.raises(wb.WorkbenchError, match="says how a file is read, and the data are none"):
         wb.train("2-2-1", load(XOR), **given)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "classes", "text", "columns"])
+def test_arrays_are_those_of_an_archive(kind: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(5)
+    inputs = generator.normal(size=(30, 4))
+    labels = generator.integers(3, size=30)
+    targets, network = {
+        "numbers": (generator.normal(size=30), "4-1:identity"),
+        "classes": (labels, "4-3:softmax"),
+        "text": (np.array(["a", "b", "c"])[labels], "4-3:softmax"),
+        "columns": (generator.normal(size=(30, 2)).astype("f4"), "4-2:identity"),
+    }[kind]
+    np.savez(tmp_path / "data.npz", X=inputs, y=targets)
+    file, arrays, lists = (
+        wb.train(network, data, epochs=3, validation=0.2)
+        for data in (
+            tmp_path / "data.npz",
+            (inputs, targets),
+            (inputs.tolist(), targets.astype(object)),
+        )
+    )
+    assert list(file) == list(arrays) == list(lists)
+    assert file.preparation.to_json() == arrays.preparation.to_json()
+    model = wb.Model(file.preparation, ForwardPass(file.model, file.parameters))
+    scores = model.evaluate(tmp_path / "data.npz")
+    assert model.evaluate((inputs, targets)).to_json() == scores.to_json()
+
+
+def test_arrays_hold_the_columns_of_training_in_order(tmp_path: Path) -> None:
+    """Also where a file had names, and others in between that are ignored."""
+    table = tmp_path / "table.csv"
+    table.write_text("a,id,name,b\n1,p,rose,4\n2,q,iris,3\n4,r,rose,1\n")
+    training = wb.train("2-2:softmax", table, target="name", ignore="id", epochs=2)
+    list(training)
+    model = wb.Model(training.preparation, ForwardPass(training.model, training.parameters))
+    inputs, names = np.array([[1, 4], [2, 3], [4, 1]]), ["rose", "iris", "rose"]
+    assert model.evaluate((inputs, names)).to_json() == model.evaluate(table).to_json()
+    wrong: list[tuple[Any, str]] = [
+        ((inputs, ["rose", "iris", "lily"]), "row 3, .*: 'lily' is no class of the training"),
+        ((inputs[:, :1], names), "X and y have 1 and 1 columns; expected 2 and 1 as in training"),
+        ((np.where(inputs > 3, np.nan, inputs), names), "row 3, a: missing value 'nan'"),
+    ]
+    for data, told in wrong:
+        with pytest.raises(wb.WorkbenchError, match=told):
+            model.evaluate(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (np.eye(300), "the data are of type ndarray; expected a file, a data set"),
+        ({"X": [[1.0, 2.0]] * 999}, "the data are of type dict; expected a file"),
+        ((np.eye(2), [1, 2], [3, 4]), "the data are of type tuple of 3; expected a file"),
+        (([[1], [2, 3]], [1, 2]), "the arrays: X is no array, but of type list; expected plain"),
+        ((np.eye(2), [{}, {}]), "the arrays: y: an array of object; expected plain numbers"),
+        ((np.eye(3), [1, 2]), "the arrays: X has 3 samples, y has 2"),
+        ((np.eye(3)[0], [1, 2, 3]), r"the arrays: X has shape \(3,\); expected \(samples, feat"),
+        (([[1, np.inf], [3, 4]], [1, 2]), "the arrays: row 1, column_2: 'inf' is not a finite"),
+        (([[1, 2], [3, 4]], [7, 7]), "end the network with 1; every value of that column is 7$"),
+    ],
+)
+def test_data_of_another_kind_are_refused_in_one_line(data: Any, told: str) -> None:
+    with pytest.raises(wb.WorkbenchError, match=told) as caught:
+        wb.train("2-2", data)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_inputs_of_arrays_are_filled() -> None:
+    data = [[1.0, 2.0], [np.nan, 4.0], [3.0, 6.0]], [0.0, 1.0, 2.0]
+    training = wb.train("2-1:identity", data, missing="mean")
+    assert training.preparation.mean.tolist() == [2.0, 4.0]
+    with pytest.raises(wb.WorkbenchError, match=r"target = .* says how a file is read"):
+        wb.train("2-1:identity", data, target="y")
 
 
 def test_numbers_of_numpy_are_those_of_python(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_run_is_replaced_only_by_force(tmp_path: Path) -> None:
 
 def test_an_unfinished_run_says_how_far_it_is(tmp_path: Path) -> None:
     stopped(tmp_path / "run", 2)
-    message = rf"unfinished run at epoch 2 of {EPOCHS} in .*; continue with --resume, or --force to"
+    message = rf"unfinished run in .*, its last checkpoint at epoch 2 of {EPOCHS}; continue with"
     with pytest.raises(InputError, match=message):
         train(tmp_path / "run")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.command_line import XOR, Capture, workbench
 from workbench.cli.experiments import experiment_of
+
+EQUATIONS = XOR.parents[1] / "regression.eq"
 
 WAYS: dict[str, tuple[str, str]] = {
     "swapped": ("{xor} 2-2-1", "comes before the data: workbench train 2-2-1 {xor}"),
@@ -21,13 +24,25 @@ WAYS: dict[str, tuple[str, str]] = {
     "misspelt": ("2-1 {xor} --optimiser sgd", "--optimiser (did you mean --optimizer"),
     "nothing near": ("2-1 {xor} --xyzzy", "No such option: --xyzzy; see workbench train --help"),
     "warm-up": ("2-1 {xor} --warmup-start 0.5", "warmup_start 0.5 is given without a warm-up"),
+    "argument": ("e.toml --network 2-2-1", "No such option: --network; see workbench train"),
+    "experiments": ("a.toml b.toml", "a.toml and b.toml are two experiments; expected one of them"),
+    "elsewhere": ("2-1 my/data.csv", "no such file: 'my/data.csv' in {here}; expected a CSV"),
+    "no model": ("my.eq {xor}", "my.eq: cannot be read: No such file or directory in {here}"),
+    "no experiment": ("my.toml", "my.toml: cannot be read: No such file or directory in {here}"),
+    "no start": ("2-1 {xor} --initialiser my.npz", "no such file: 'my.npz' in {here}; expected"),
+    "activation": ("{equations} {xor} --activation relu", "the activation relu is given for equat"),
+    "rates": (
+        "2-1 {xor} --rates 1,2 --learning-rate 3 --replicas 2",
+        "learning_rate and rates are",
+    ),
     "too large": (f"2-1 {{xor}} --seed 1{'0' * 30}", "seed is a whole number beyond 2^63"),
 }
 
 
 @pytest.mark.parametrize("case", WAYS)
 def test_what_is_meant_is_said_in_one_line(case: str, capsys: Capture) -> None:
-    line, message = (text.format(xor=XOR) for text in WAYS[case])
+    places = {"xor": XOR, "here": Path.cwd(), "equations": EQUATIONS}
+    line, message = (text.format(**places) for text in WAYS[case])
     assert workbench("train", *line.split()) == 2
     (complaint,) = capsys.readouterr().err.splitlines()
     assert message in complaint
@@ -48,6 +63,17 @@ def test_options_over_a_file_of_another_type(
     file.write_text(f'network = "2-1"\n{table} = 3\n[data]\ntrain = "{XOR}"\n')
     assert workbench("train", file, option, "m=3") == 2
     assert f"{table} = 3; expected a " in capsys.readouterr().err
+
+
+def test_an_experiment_is_trained_with_another_network(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "e.toml"
+    file.write_text(f'network = "2-1"\nlearning_rate = 0.5\n[data]\ntrain = "{XOR}"\n')
+    assert workbench("train", "2-3-1", file, "--epochs", "2", "--plan") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["network"], plan["epochs"]) == ("2-3:sigmoid-1:sigmoid", 2)
+    experiment = experiment_of({"network": "2-3-1", "data": str(file), "rates": "1,2"})
+    assert experiment.settings == {"rates": (1.0, 2.0)}
+    assert experiment.data.train == str(XOR)
 
 
 def test_what_is_given_is_left_as_it_is() -> None:

@@ -97,3 +97,42 @@ def test_checkpoints_come_at_multiples_of_their_interval(
     kept.clear()
     assert workbench("train", *rest, "--epochs", "25", "--checkpoint-every", "10") == 0
     assert kept[-3:] == [10, 20, 25]
+
+
+def test_what_is_not_finished_is_told(tmp_path: Path, capsys: Capture) -> None:
+    values = {"network": "2-3-1", "data": {"train": str(XOR)}, "epochs": 5}
+    opened = open_experiment(Experiment.from_values(values, "test"))
+    run = tmp_path / "run"
+    with RunWriter.create(run, opened.experiment.to_toml(), opened.state()):
+        pass
+    for command in ("predict", "evaluate"):
+        assert workbench(command, run, XOR) == 0
+        said = capsys.readouterr().err
+        assert "warning: the training" in said
+        assert "epoch 0, its starting values, of 5; go on with" in said
+    assert workbench("train", "--resume", run) == 0
+    assert capsys.readouterr().err == "workbench: going on after epoch 0 of 5\n"
+    assert workbench("train", "--resume", run) == 0
+    assert "is finished, after 5 of 5 epochs" in capsys.readouterr().err
+    assert workbench("predict", run, XOR) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_options_of_runs_need_one(tmp_path: Path, capsys: Capture) -> None:
+    for option in (("--force",), ("--checkpoint-every", "5")):
+        assert workbench("train", "2-3-1", XOR, *option) == 2
+        assert f"{option[0]} is of a run that is kept" in capsys.readouterr().err
+    run = tmp_path / "run"
+    assert workbench("train", "2-3-1", XOR, *SETTINGS, "--run", run) == 0
+    assert workbench("train", "2-3-1", XOR, "--run", run, "--plan") == 0, "it writes nothing"
+    assert workbench("train", "--resume", run, XOR) == 2
+    assert f"leave out '{XOR}'" in capsys.readouterr().err
+
+
+def test_predictions_do_not_replace_their_data(tmp_path: Path, capsys: Capture) -> None:
+    run, data = tmp_path / "run", tmp_path / "xor.csv"
+    data.write_bytes(XOR.read_bytes())
+    assert workbench("train", "2-3-1", data, *SETTINGS, "--run", run) == 0
+    assert workbench("predict", run, data, "-o", data) == 2
+    assert "would replace the data" in capsys.readouterr().err
+    assert data.read_bytes() == XOR.read_bytes()

@@ -98,9 +98,9 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 def _usage_message(error: UsageError) -> str:
     command = error.ctx.command_path if error.ctx else "workbench"
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, NoSuchOption) and error.ctx:
-        parameters = error.ctx.command.params
+        parameters = [p for p in error.ctx.command.params if p.param_type_name == "option"]
         declared = [name for p in parameters for name in (*p.opts, *p.secondary_opts)]
         options = {name.lstrip("-"): name for name in declared}
         near = [options[name] for name in nearest(error.option_name.lstrip("-"), options)]

@@ -1,4 +1,4 @@
-"""What the functions of the Python API are given: one name or several, one file or several.
+r"""What the functions of the Python API are given: one name or several, one file or several.
 
 >>> names_of("W1"), names_of(["W1", "b1"]), names_of(3)
 (('W1',), ('W1', 'b1'), ('3',))
@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.errors import InputError, close_matches
 
 Names = str | int | Sequence[str | int]
 Files = str | Path | Sequence[str | Path]
+
+if TYPE_CHECKING:
+    from workbench.core.data import Arrays
 
 
 def names_of(given: Names) -> tuple[str, ...]:
@@ -45,6 +49,29 @@ def refuse_without_file(given: Mapping[str, object]) -> None:
                 f"{name} = {value!r:.80} says how a file is read, and the data are none; leave it "
                 "out, or give it to workbench.core.data.load"
             )
+
+
+def arrays_of(data: object) -> Arrays:
+    """The arrays of inputs and of targets that are given as data.
+
+    Raises
+    ------
+    InputError
+        If something else is given.
+
+    >>> arrays_of(5)
+    Traceback (most recent call last):
+        ...
+    workbench.errors.InputError: the data are of type int; expected a file, a data set of \
+workbench.core.data, or two arrays (X, y)
+    """
+    if isinstance(data, tuple) and len(data) == 2:
+        return data
+    count = f" of {len(data)}" if isinstance(data, tuple) else ""
+    raise InputError(
+        f"the data are of type {type(data).__name__}{count}; expected a file, a data set of "
+        "workbench.core.data, or two arrays (X, y)"
+    )
 
 
 def files_of(given: Files) -> list[Path]:

@@ -36,6 +36,9 @@ from workbench.plugins.build import build_function, build_network, build_strateg
 from workbench.plugins.registry import Registry, load_registry
 
 FORMS = ("scalar", "matrix")
+KRONECKER = "kronecker"
+"""A voice for those who read, a strategy by which Jacobians are written."""
+
 PRODUCT = "The derivative s of the loss along V, and its gradients: the Hessian times V."
 
 
@@ -125,6 +128,26 @@ class Derivation(calculus.Derivation):
         return self.markdown()
 
 
+def voice_and_strategy(voice: VoiceName | str, strategy: str) -> tuple[VoiceName, str]:
+    """The voice and the strategy, where "kronecker" is the chain rule in the strategy of that name.
+
+    Raises
+    ------
+    InputError
+        If there is no such voice, or it does not go with the strategy.
+
+    >>> voice_and_strategy("kronecker", "elementwise")
+    (<VoiceName.CHAIN: 'chain'>, 'kronecker')
+    """
+    if known("voice", voice, [*VoiceName, KRONECKER]) != KRONECKER:
+        return VoiceName(voice), strategy
+    if strategy not in (ELEMENTWISE.name, KRONECKER):
+        raise InputError(
+            f"the voice kronecker tells the strategy of that name, not {strategy}; leave one out"
+        )
+    return VoiceName.CHAIN, KRONECKER
+
+
 def derive(
     source: Network | System | str,
     *,
@@ -146,7 +169,8 @@ def derive(
     ----------
     source : a network or its text, a system, or equations as text.
     form, batch : of a network: "matrix" or "scalar"; a whole batch, a sample a column.
-    voice : how the steps are told, "chain", "differentials" or "entries".
+    voice : how the steps are told, "chain", "differentials", "entries" or "kronecker", which is the
+        chain rule in the strategy of that name.
     strategy : the name of the way Jacobians are written.
     wrt : the name or names of the symbols asked for; all parameters if empty.
     order : 2 for Hessians as well.
@@ -164,7 +188,7 @@ def derive(
     '(A + Aᵀ) x'
     """
     detail, layout = detail_of(detail), Layout(known("layout", layout, list(Layout)))
-    voice = VoiceName(known("voice", voice, list(VoiceName)))
+    voice, strategy = voice_and_strategy(voice, strategy)
     chosen = build_strategy(strategy, load_registry(files_of(plugins)))
     wrt = _spelt(names_of(wrt))
     if isinstance(source, str) and WRITTEN.fullmatch(source):

@@ -242,17 +242,20 @@ def open_experiment(experiment: Experiment, *, progress: ReportProgress | None =
     """
     registry = load_registry([Path(file) for file in experiment.plugins])
     settings = experiment.make_settings(lambda name: build_strategy(name, registry))
-    model, dataset = _fitted(
-        experiment,
-        registry,
-        _read(experiment, progress),
-        weighted=settings.class_weights is not None,
+    fitting = fitting_of(experiment, registry)
+    dataset = _read(experiment, progress)
+    weighted = settings.class_weights is not None
+    model, dataset = (
+        _network_of(experiment, registry, dataset, weighted=weighted)
+        if fitting is None
+        else fitting.fit(dataset, weighted=weighted)
     )
     parts = _parts(experiment, dataset, settings)
     training = open_training(model, parts.train, parts.validation, settings)
     limits = None if model.network is None else out_of_reach(model.network, dataset)
     unpredicted = NO_PREDICTION if model.output is None else None
-    notes = [note for note in (limits, unpredicted, _dropped(dataset)) if note]
+    doubts = () if fitting is None else fitting.doubts()
+    notes = [note for note in (*doubts, limits, unpredicted, _dropped(dataset)) if note]
     resolved = replace(
         experiment,
         network=model.text,
@@ -268,12 +271,10 @@ def open_experiment(experiment: Experiment, *, progress: ReportProgress | None =
     return Opened(resolved, training, parts.test, tuple(notes), rests_on)
 
 
-def _fitted(
+def _network_of(
     experiment: Experiment, registry: Registry, dataset: AnyDataset, *, weighted: bool
 ) -> tuple[Trainable, AnyDataset]:
-    """The model, and the data with classes recognised and columns in the order it takes them."""
-    if (fitting := fitting_of(experiment, registry)) is not None:
-        return fitting.fit(dataset, weighted=weighted)
+    """The network, as training sees it, and the data with classes recognised."""
     built = build_network(
         experiment.network,
         activation=experiment.activation,

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from workbench.api.arguments import (
     Files,
     Names,
+    arrays_of,
     files_of,
     known,
     names_of,
@@ -21,7 +22,7 @@ from workbench.api.arguments import (
 from workbench.api.experiments import equations_of, fitting_of, refuse_for_network
 from workbench.api.trained import Model
 from workbench.core.conditions import edited_plugins
-from workbench.core.data import Dataset, Missing
+from workbench.core.data import AnyDataset, Arrays, Dataset, Missing, StoredDataset, from_arrays
 from workbench.core.data import load as load_data
 from workbench.core.experiment import Experiment, settings_of
 from workbench.core.fitting import Fitting
@@ -160,7 +161,7 @@ def gradcheck(
 
 def train(
     model: Network | System | str,
-    data: str | Path | Dataset,
+    data: str | Path | AnyDataset | Arrays,
     *,
     target: Names = (),
     ignore: Names = (),
@@ -180,11 +181,14 @@ def train(
     ----------
     model : a network, or equations of one sample with a scalar loss; or a text: a network's such as
         `2-2-1`, that of equations, or the path of a file of them that ends in `.eq`.
-    data : a data set, or a file to read one from.
+    data : a data set, or a file to read one from; or two arrays in memory, the inputs (samples,
+        features) and what is to be predicted: the number or the class of each sample, or numbers
+        (samples, outputs).
     target : of a file, the column or columns to predict, by name, or by number where they have no
         names; the last if empty.
     ignore : of a file, the column or columns that are no inputs either, likewise.
-    header, missing, decimal : of a file, as in `workbench.core.data.load`.
+    header, missing, decimal : of a file, and `missing` of arrays, as in
+        `workbench.core.data.load`.
     sizes, inputs, values : of equations: sizes that the data leave open, the columns of an input,
         and the value of what is the same for every sample, each by name.
     settings : fields of `workbench.core.settings.Settings`; a schedule may be its name or a mapping
@@ -203,6 +207,9 @@ def train(
     >>> training = train("2-2-1", "examples/data/xor.csv", epochs=2, batch_size=4)
     >>> [record.epoch for record in training]
     [1, 2]
+    >>> inputs, names = [[0.0, 1.0], [2.0, 0.5], [1.0, 1.0]], ["iris", "rose", "iris"]
+    >>> train("2-2:softmax", (inputs, names)).preparation.classes
+    ('iris', 'rose')
     """
     registry = _registry(plugins)
     chosen = settings_of(
@@ -211,22 +218,14 @@ def train(
         known=ARGUMENTS,
     )
     built = _built(model, registry)
-    targets, ignored = names_of(target), names_of(ignore)
-    if isinstance(data, Dataset):
-        refuse_without_file(
-            {"target": targets, "ignore": ignored}
-            | {"header": header, "missing": missing, "decimal": decimal}
-        )
-        dataset = data
-    else:
-        dataset = load_data(
-            data,
-            targets=targets,
-            ignore=ignored,
-            header=header,
-            missing=Missing.REFUSE if missing is None else missing,
-            decimal="." if decimal is None else decimal,
-        )
+    dataset = _read(
+        data,
+        target=names_of(target),
+        ignore=names_of(ignore),
+        header=header,
+        missing=missing,
+        decimal=decimal,
+    )
     if isinstance(built, Network):
         refuse_for_network(str(built), {"sizes": sizes, "inputs": inputs, "values": values})
         return start_training(built, dataset, chosen)
@@ -235,6 +234,35 @@ def train(
     if fitted.output is None:
         warnings.warn(NO_PREDICTION, stacklevel=2)
     return start_training(fitted, dataset, chosen)
+
+
+def _read(
+    data: str | Path | AnyDataset | Arrays,
+    *,
+    target: tuple[str, ...],
+    ignore: tuple[str, ...],
+    header: bool | None,
+    missing: Missing | str | None,
+    decimal: str | None,
+) -> AnyDataset:
+    """Data as they are given to `train`, read if they are in a file."""
+    way = Missing.REFUSE if missing is None else missing
+    if isinstance(data, str | Path):
+        return load_data(
+            data,
+            targets=target,
+            ignore=ignore,
+            header=header,
+            missing=way,
+            decimal="." if decimal is None else decimal,
+        )
+    of_file = {"target": target, "ignore": ignore, "header": header, "decimal": decimal}
+    if isinstance(data, Dataset | StoredDataset):
+        refuse_without_file({**of_file, "missing": missing})
+        return data
+    inputs, targets = arrays_of(data)
+    refuse_without_file(of_file)
+    return from_arrays(inputs, targets, missing=way)
 
 
 def load(run: str | Path, *, plugins: Files = ()) -> Model:
@@ -272,7 +300,10 @@ def open_model(run: str | Path, *, plugins: Files = ()) -> Model:
         decimal,
         found.checkpoint.stem,
         found.values.get("epoch"),
-        tuple(edited_plugins(found.values.get("conditions", {}), registry.files)),
+        (
+            *filter(None, [found.unfinished]),
+            *edited_plugins(found.values.get("conditions", {}), registry.files),
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from workbench.api.arguments import Files, Names, files_of, names_of
 from workbench.calculus.expressions import walk
 from workbench.calculus.functions import Function
+from workbench.core.places import whereabouts
 from workbench.derivation.system import System
 from workbench.errors import InputError
 from workbench.notation.reading.as_written import identity_as_written
@@ -88,7 +89,8 @@ def read_text(file: str | Path) -> str:
                 source = stream.read(MOST_CHARACTERS + 1)
         return source.decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror}") from error
+        place = whereabouts(file) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"{name}: cannot be read: {error.strerror}{place}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not text in UTF-8, at byte {error.start}") from error
 

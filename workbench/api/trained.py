@@ -8,8 +8,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from workbench.api.arguments import refuse_without_file
-from workbench.core.data import AnyDataset, Missing, Preparation, open_dataset
+from workbench.api.arguments import arrays_of, refuse_without_file
+from workbench.core.data import (
+    AnyDataset,
+    Arrays,
+    Dataset,
+    Missing,
+    Preparation,
+    StoredDataset,
+    from_arrays,
+    open_dataset,
+)
 from workbench.core.export import Trained, export, exported
 from workbench.core.inference import ForwardPass
 from workbench.core.scores import Scores, score
@@ -82,24 +91,27 @@ class Model:
 
     def evaluate(
         self,
-        data: str | Path | AnyDataset,
+        data: str | Path | AnyDataset | Arrays,
         *,
         header: bool | None = None,
         missing: Missing | str | None = None,
         decimal: str | None = None,
     ) -> Scores:
-        """How well the outputs meet the targets of a file, or of a data set like the training's.
+        """How well the outputs meet the targets of data like those of training.
 
-        The columns are found by name as in training, and the classes are those of training.
+        The columns of a file are found by name as in training, and the classes are those of
+        training.
 
         Parameters
         ----------
+        data : a file, a data set, or two arrays in memory: inputs (samples, features) in the order
+            of training, and the number or the class of each sample, or numbers (samples, outputs).
         missing : "refuse", "mean" to take the training part's mean for a missing input, or "drop"
-            to leave out such samples of a file; None does "mean" if training did, else "refuse".
+            to leave out such samples; None does "mean" if training did, else "refuse".
         """
         preparation = self.preparation.filling(missing)
+        usual = Missing.REFUSE if preparation.fill is None else Missing.MEAN
         if isinstance(data, str | Path):
-            usual = Missing.REFUSE if preparation.fill is None else Missing.MEAN
             data = open_dataset(
                 data,
                 header=header,
@@ -108,9 +120,19 @@ class Model:
                 offered=preparation.offered,
                 like=preparation,
             )
-        else:
+        elif isinstance(data, Dataset | StoredDataset):
             dropped = missing if missing == Missing.DROP else None
             refuse_without_file({"header": header, "missing": dropped, "decimal": decimal})
+        else:
+            inputs, targets = arrays_of(data)
+            refuse_without_file({"header": header, "decimal": decimal})
+            data = from_arrays(
+                inputs,
+                targets,
+                missing=missing or usual,
+                offered=preparation.offered,
+                like=preparation,
+            )
         return score(self.forward_pass, preparation, data)
 
     @property

@@ -196,17 +196,14 @@ def derive(
         refuse_given(context, NETWORK_ONLY, "equations")
     if source in (LAYER, DEEP):
         refuse_given(context, GENERIC, source)
-    if voice is VoiceOption.KRONECKER:
-        if strategy not in ("elementwise", "kronecker"):
-            raise typer.BadParameter(
-                f"vec and ⊗ are the kronecker strategy, not {strategy}", param_hint="--voice"
-            )
-        strategy, voice = "kronecker", VoiceOption.CHAIN
     if emit is Target.PROGRAM:
         write_output(_program(source, activation, loss, strategy, batch_size, plugin), output)
         return
+    from workbench.api.derivations import voice_and_strategy
+
+    told, strategy = voice_and_strategy(voice.value, strategy)
     shared: dict[str, Any] = {
-        "voice": voice.value,
+        "voice": told,
         "strategy": strategy,
         "wrt": wrt or (),
         "order": order,

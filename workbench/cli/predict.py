@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from workbench.cli.options import (
     RunArgument,
 )
 from workbench.cli.output import write_output
+from workbench.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +57,8 @@ def predict(
     """Apply a trained network to new data."""
     from workbench.cli.models import load_model
 
+    if output is not None and output.exists() and Path(data).exists() and output.samefile(data):
+        raise InputError(f"-o {output} would replace the data; choose another file")
     model = load_model(run, plugin)
     outputs = model.predict(data, header=header, missing=missing, decimal=decimal)
     classes = model.preparation.classes if model.forward_pass.model.meets_targets else None

@@ -1,7 +1,7 @@
 """A training at work in a terminal or a pipe: records, progress, checkpoints, signals.
 
-Standard output gets the records and nothing else. Ctrl-C and SIGTERM are heeded between two spans
-of steps: the state is kept, and a line says how to go on. A second one ends the process at once.
+Standard output gets the records and nothing else. Ctrl-C, SIGTERM and SIGHUP are heeded between two
+spans of steps: the state is kept, and a line says how to go on. A later one ends it at once.
 """
 
 from __future__ import annotations
@@ -28,8 +28,15 @@ if TYPE_CHECKING:
 REDRAWN_EVERY = 0.1
 """The seconds between two looks of the progress."""
 
-STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+STATUSES = {
+    number: 128 + number
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if (number := getattr(signal, name, None)) is not None
+}
 """The exit code that each signal leads to."""
+
+GRACE = 1.0
+"""The seconds in which several signals count as one: terminal and shell may each send theirs."""
 
 PIPE_CLOSED = 141
 
@@ -82,7 +89,7 @@ class Session:
     ):
         self._opened, self._training = opened, opened.training
         self._writer, self._interval, self._events = writer, interval, events
-        self._status = 0
+        self._status, self._asked = 0, 0.0
         self._shows = sys.stderr.isatty()
         self._begun = self._kept = monotonic()
         self._drawn = 0.0
@@ -142,6 +149,9 @@ class Session:
             sys.stdout.flush()
         except BrokenPipeError:
             self._status = self._status or PIPE_CLOSED
+        except OSError:  # the terminal that a signal has taken away
+            if not self._status:
+                raise
 
     def _pause(self) -> None:
         """Between two spans of steps: show how far it is, keep the state if it is time, or end."""
@@ -199,7 +209,8 @@ class Session:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._heed) for number in STATUSES}
+        heeded = [number for number in STATUSES if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._heed) for number in heeded}
         try:
             yield
         finally:
@@ -207,9 +218,10 @@ class Session:
                 signal.signal(number, handler)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
-        if self._status:
-            raise KeyboardInterrupt
-        self._status = STATUSES[signal.Signals(number)]
+        if self._status and monotonic() > self._asked + GRACE:
+            raise Stopped(self._status)
+        if not self._status:
+            self._status, self._asked = STATUSES[signal.Signals(number)], monotonic()
 
     # standard error
 

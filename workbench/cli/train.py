@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.experiments import experiment_of
+from workbench.cli.experiments import experiment_of, option_of
 from workbench.cli.options import PluginOption
 from workbench.errors import InputError
 
@@ -38,7 +38,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help="CSV or TSV file, .npy or .npz, or - for standard input.",
+            help="CSV or TSV file, .npy or .npz, or - for standard input; or FILE.toml, by which "
+            "to train NETWORK.",
             show_default=False,
         ),
     ] = None,
@@ -210,8 +211,9 @@ def train(
         Option(metavar="DIRECTORY", help="Keep settings, metrics and checkpoints there."),
     ] = None,
     checkpoint_every: Annotated[
-        str, Option(metavar="INTERVAL", help="Epochs, such as 10, or seconds, such as 30s.")
-    ] = "30s",
+        str | None,
+        Option(metavar="INTERVAL", help="Epochs, such as 10, or seconds, such as 30s (default)."),
+    ] = None,
     resume: Annotated[
         Path | None,
         Option(metavar="RUN", help="Go on with a run; of all else only --epochs may be given."),
@@ -222,7 +224,10 @@ def train(
         Option(metavar="DIRECTORY", help="Write event files for TensorBoard there."),
     ] = None,
     plan: Annotated[
-        bool, Option("--plan", help="Print what would be done, and the memory, as JSON; no more.")
+        bool,
+        Option(
+            "--plan", help="Print what would be done, and the memory in bytes, as JSON; no more."
+        ),
     ] = False,
     plugin: PluginOption = None,
 ) -> None:
@@ -232,7 +237,7 @@ def train(
     """
     from workbench.cli.session import PIPE_CLOSED, Interval, Session, Stopped
 
-    interval = Interval.parse(checkpoint_every)
+    interval = Interval.parse(checkpoint_every or "30s")
     given = {
         name: value
         for name, value in context.params.items()
@@ -247,6 +252,9 @@ def train(
             raise InputError(
                 f"--resume {resume} goes on in its own directory; leave out --run and --force"
             )
+        if resume is None and run is None and (force or checkpoint_every):
+            option = "--force" if force else "--checkpoint-every"
+            raise InputError(f"{option} is of a run that is kept; add --run DIRECTORY")
         opened, writer = (
             _begun(given, run, force=force, plan=plan)
             if resume is None
@@ -263,6 +271,8 @@ def train(
         if tensorboard is not None:
             events = EventFile(tensorboard, opened.training.progress.epoch + 1)
             stack.enter_context(events)
+        if resume is not None:
+            print(f"workbench: {_going_on(opened)}", file=sys.stderr)
         try:
             Session(opened, writer, interval, events).run()
         except Stopped as stopped:
@@ -282,7 +292,7 @@ def _begun(
     from workbench.core import runs
 
     experiment = experiment_of(given)
-    if run is not None:
+    if run is not None and not plan:
         runs.require_place(run, force=force)
     opened = open_experiment(experiment, progress=_conversion_progress())
     if run is None or plan:
@@ -309,14 +319,27 @@ def _resumed(run: Path, given: dict[str, Any], *, plan: bool) -> tuple[Opened, R
     """A training as its last checkpoint left it, and what keeps it."""
     from workbench.api.experiments import preview_resumed, resume_experiment
 
-    for name in given:
+    for name, value in given.items():
+        if name in ("network", "data"):
+            raise InputError(
+                f"--resume {run} takes model and data from the run; leave out {value!r}"
+            )
         if name not in ("epochs", "plugin"):
             raise InputError(
-                f"--{name.replace('_', '-')} cannot change in a run that goes on; begin a new one: "
-                f"workbench train {run}/settings.toml --{name.replace('_', '-')} ... --run ..."
+                f"{option_of(name)} cannot change in a run that goes on; begin a new one: "
+                f"workbench train {run}/settings.toml {option_of(name)} ... --run ..."
             )
     wanted = {"epochs": given.get("epochs"), "plugins": given.get("plugin", [])}
     return (preview_resumed(run, **wanted), None) if plan else resume_experiment(run, **wanted)
+
+
+def _going_on(opened: Opened) -> str:
+    """Where a training goes on."""
+    training = opened.training
+    done, whole = training.progress.epoch, training.settings.epochs
+    if training.is_finished:
+        return f"the run is finished, after {done} of {whole} epochs; give --epochs for more"
+    return f"going on after epoch {done} of {whole}"
 
 
 def _print_plan(opened: Opened) -> None:

@@ -33,6 +33,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from workbench.core.places import whereabouts
 from workbench.core.schedules import Schedule
 from workbench.core.settings import Settings
 from workbench.derivation.steps import Strategy
@@ -81,7 +82,7 @@ class Experiment:
     Attributes
     ----------
     network : as text, 64-32:relu-10:softmax; or equations, or the path of a file of them.
-    activation : of the layers that name none.
+    activation : of the layers that name none; None takes the usual one, and equations have none.
     loss : its name; None takes the usual one, and that of equations is "equations".
     plugins : files of plugins.
     sizes, inputs, values : of equations, as in `workbench.core.fitting`.
@@ -89,7 +90,7 @@ class Experiment:
     """
 
     network: str
-    activation: str = "sigmoid"
+    activation: str | None = None
     loss: str | None = None
     plugins: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -180,7 +181,8 @@ def read_experiment(path: str | Path) -> dict[str, Any]:
             raise InputError(f"{path}: longer than {LONGEST:,} bytes; expected an experiment")
         return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        place = whereabouts(path) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"{path}: cannot be read: {error.strerror}{place}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no TOML: {error}") from None
 
@@ -193,17 +195,18 @@ def _checked(
     known: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The values of these names, each of its type; others must be known elsewhere."""
+    for name in values:
+        if name not in types and name not in known:
+            hint = close_matches(name, [*types, *known])
+            raise InputError(f"{where}: unknown setting {name!r}; {hint}")
     for name in required:
         if name not in values:
             raise InputError(f"{where}: there is no {name!r}; expected {_EXAMPLES[name]}")
     found = {}
-    for name, value in values.items():
+    for name in values:
         if name in types:
-            _require_numbers(value, f"{where}: {name}")
-            found[name] = _typed(value, types[name], f"{where}: {name}")
-        elif name not in known:
-            hint = close_matches(name, [*types, *known])
-            raise InputError(f"{where}: unknown setting {name!r}; {hint}")
+            _require_numbers(values[name], f"{where}: {name}")
+            found[name] = _typed(values[name], types[name], f"{where}: {name}")
     return found
 
 

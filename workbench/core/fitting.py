@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
-from workbench.calculus.expressions import Kind
+from workbench.calculus.expressions import Kind, symbols_of
 from workbench.core.columns import known_width
 from workbench.core.data.dataset import Columns, Dataset
 from workbench.core.samples import D, recognise_classes
 from workbench.core.trainable import Trainable, exact_values, trainable_equations
 from workbench.core.whole_numbers import whole_sizes
 from workbench.derivation.system import System
+
+ALIKE = 0.7
+"""How like each other a name and a declared one are that may be its misspelling, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,32 @@ class Fitting:
             values=exact_values(self.values),
             weighted=weighted,
         )
+
+    def doubts(self) -> Iterator[str]:
+        """What may be a slip of the pen: an input that is not declared, a parameter without effect.
+
+        >>> from workbench.api import equations
+        >>> text = "target y : 1; parameter w, bias : 1; p = w' x + bais; L = (p - y)^2"
+        >>> for doubt in Fitting(equations(text)).doubts():
+        ...     print(doubt)
+        bais is not declared, so it is an input and takes columns; did you mean bias?
+        the loss does not depend on the parameter bias
+        """
+        system = self.system
+        declared = [symbol.symbol.name for symbol in system.listed]
+        is_listed = any(symbol.symbol.kind is Kind.INPUT for symbol in system.listed)
+        for symbol in system.of_kind(Kind.INPUT):
+            name = symbol.symbol.name
+            if name in declared or name in self.inputs or name in self.values:
+                continue
+            near = get_close_matches(name, declared, n=1, cutoff=ALIKE)
+            if near or is_listed:
+                hint = f"; did you mean {near[0]}?" if near else ""
+                yield f"{name} is not declared, so it is an input and takes columns{hint}"
+        used = {part for equation in system.equations for part in symbols_of(equation.right)}
+        for parameter in system.parameters:
+            if parameter not in used:
+                yield f"the loss does not depend on the parameter {parameter.symbol.name}"
 
     @property
     def _target_width(self) -> int | None:

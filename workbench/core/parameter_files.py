@@ -22,6 +22,7 @@ from workbench.core.atomic import reading
 from workbench.core.checkpoint import PREFIX
 from workbench.core.data.arrays import ARCHIVE_ERRORS, read_header
 from workbench.core.parameters import Parameters, first_difference
+from workbench.core.places import whereabouts
 from workbench.core.safetensors_file import opened
 from workbench.errors import InputError
 
@@ -80,7 +81,9 @@ def load_parameters(
             f"{path}: expected a file of parameters that ends in {' or '.join(READERS)}"
         )
     if not path.is_file():
-        raise InputError(f"no such file: {str(path)!r}; expected a file of parameters")
+        raise InputError(
+            f"no such file: {str(path)!r}{whereabouts(path)}; expected a file of parameters"
+        )
     parameters = Parameters(shapes, dtype, turned)
     with READERS[path.suffix](path) as members:
         _require_same(members, parameters, path, of)

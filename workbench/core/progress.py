@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from json import JSONEncoder
 from typing import Any, NamedTuple
 
-encode = JSONEncoder(allow_nan=False).encode
+encode = JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 class EpochRecord(NamedTuple):

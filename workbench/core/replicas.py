@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -56,7 +57,6 @@ class ReplicaTraining(Training):
 
     Attributes
     ----------
-    replicas : what they hold.
     seeds : the seed of each one's starting values.
 
     Raises
@@ -78,7 +78,6 @@ class ReplicaTraining(Training):
         self.threads = settings.threads or ONE_THREAD
         first = settings.starting_seed
         self.seeds = range(first, first + settings.replicas)
-        self.replicas = Replicas.begin(self._drawn(), self._learner.optimizer.rule.states)
         self._own_rates = _rates_of(settings)
         self._groups = groups(self._learner, settings.batch_size, settings.replicas)
         self._programs: dict[tuple[int, int], ReplicaStepper] = {}
@@ -86,6 +85,11 @@ class ReplicaTraining(Training):
         self._sums = np.zeros((3, settings.replicas))
         self._figures = np.zeros((len(self._figure_names), settings.replicas))
         self._known_scalars: tuple[int, Mapping[str, Array]] = (-1, {})
+
+    @cached_property
+    def replicas(self) -> Replicas:
+        """What all of them hold, drawn when it is first asked for: a plan needs none of it."""
+        return Replicas.begin(self._drawn(), self._learner.optimizer.rule.states)
 
     @property
     def memory(self) -> Memory:

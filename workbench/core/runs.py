@@ -194,6 +194,7 @@ class Run:
     preparation : for new inputs.
     checkpoint : the file that the parameters are in.
     values : what the checkpoint says besides arrays, such as its epoch.
+    unfinished : where the training stands, if it is not finished.
     """
 
     path: Path
@@ -204,6 +205,7 @@ class Run:
     preparation: Preparation
     checkpoint: Path
     values: Mapping[str, Any] = field(repr=False)
+    unfinished: str | None = None
 
     def parameters(self, shapes: Mapping[str, tuple[int, ...]]) -> Parameters:
         """Read the trained parameters, which must be of the names and shapes given."""
@@ -299,6 +301,20 @@ def load_run(path: str | Path) -> Run:
         Preparation.from_json(values.get("preparation", {})),
         checkpoint,
         values,
+        _unfinished(path, settings),
+    )
+
+
+def _unfinished(path: Path, settings: Mapping[str, Any]) -> str | None:
+    """Say so if a training has not come to its end, and what there is of it."""
+    last = read_values(path / LAST) if (path / LAST).exists() else {}
+    if last.get("finished", True):
+        return None
+    epoch = last.get("epoch")
+    state = f"epoch {epoch}" if epoch else "epoch 0, its starting values,"
+    return (
+        f"the training in {path} is not finished: its last checkpoint is of {state} of "
+        f"{settings.get('epochs')}; go on with: workbench train --resume {path}"
     )
 
 
@@ -322,8 +338,8 @@ def _taken(place: Path) -> str:
         )
     whole = f" of {epochs}" if epochs else ""
     return (
-        f"unfinished run at epoch {values.get('epoch')}{whole} in {place}; continue with --resume, "
-        "or --force to replace it"
+        f"unfinished run in {place}, its last checkpoint at epoch {values.get('epoch')}{whole}; "
+        "continue with --resume, or --force to replace it"
     )
 
 

@@ -159,13 +159,16 @@ def _refuse_numbers(model: Trainable, dataset: AnyDataset) -> None:
     names = ", ".join(map(repr, dataset.target_names))
     columns = len(dataset.target_names)
     values = distinct_values(dataset, MOST_VALUES) if columns == 1 else None
-    classes = (
-        "" if values is None else f", or with {len(values)} if its {len(values)} values are classes"
-    )
+    if values is None:
+        more = ""
+    elif len(values) == 1:
+        more = f"; every value of that column is {values[0]:g}"
+    else:
+        more = f", or with {len(values)} if its {len(values)} values are classes"
     raise InputError(
         f"{_has(model, model.target_width, 'output')}, {dataset.source} has "
         f"{_count(columns, 'column')} of numbers as target ({names})"
-        f"{_way_out(model, 'end', columns, classes)}"
+        f"{_way_out(model, 'end', columns, more)}"
     )
 
 

@@ -22,6 +22,9 @@ OPTIMIZER_OPTIONS = tuple(
 )
 """The options of all optimizers, each a field of the settings."""
 
+LEARNING_RATES = ("learning_rate", "rates", "rate_range")
+"""The settings of which one at most says how large steps are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -111,8 +114,11 @@ class Settings:
                 POSITIVE.require(name, rate)
             if getattr(self, name) and self.replicas == 1:
                 raise InputError(f"{name} are given for one network; expected replicas = 2 or more")
-        if self.rates and self.rate_range:
-            raise InputError("rates and rate_range are given; expected one of them: leave one out")
+        given = [name for name in LEARNING_RATES if getattr(self, name) not in (None, ())]
+        if len(given) > 1:
+            raise InputError(
+                f"{' and '.join(given)} are given; expected one of them: leave one out"
+            )
         if len(self.rates) > self.replicas:
             raise InputError(
                 f"{len(self.rates)} rates for {self.replicas} replicas; expected at most one each"
@@ -149,6 +155,7 @@ class Settings:
         """
         optimizer = self.make_optimizer()
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values |= {"learning_rate": optimizer.learning_rate, **optimizer.options}
+        rate = None if self.rates or self.rate_range else optimizer.learning_rate
+        values |= {"learning_rate": rate, **optimizer.options}
         values |= {"strategy": self.strategy.name, "schedule": self.schedule.to_values()}
         return {name: value for name, value in values.items() if value not in (None, ())}

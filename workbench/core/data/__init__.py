@@ -12,8 +12,9 @@ r"""Data sets: files read into arrays, split into parts, and prepared for a netw
 
 from __future__ import annotations
 
+from workbench.core.data.arrays import Arrays
 from workbench.core.data.dataset import Dataset
-from workbench.core.data.loading import load, open_dataset
+from workbench.core.data.loading import from_arrays, load, open_dataset
 from workbench.core.data.parts import Parts, split
 from workbench.core.data.preparation import Preparation
 from workbench.core.data.stored_dataset import AnyDataset, StoredDataset
@@ -21,11 +22,13 @@ from workbench.core.data.table import Missing
 
 __all__ = [
     "AnyDataset",
+    "Arrays",
     "Dataset",
     "Missing",
     "Parts",
     "Preparation",
     "StoredDataset",
+    "from_arrays",
     "load",
     "open_dataset",
     "split",

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from workbench.core.data.files import (
     ReportProgress,
@@ -46,6 +46,9 @@ from workbench.errors import InputError, close_matches
 INPUT_NAMES = ("X", "x", "data")
 TARGET_NAMES = ("y", "Y", "target", "label", "labels")
 
+IN_MEMORY = "the arrays"
+"""What messages call arrays that a program gives."""
+
 MAGIC = b"\x93NUMPY\x01\x00"
 HEADER_FIELDS = (
     re.compile(rb"'descr': *'([<>|=]?[biufcSUOV][0-9]*)'"),
@@ -60,6 +63,9 @@ ARCHIVE_ERRORS = (
 """What `zipfile` raises on archives that are damaged, encrypted or packed in another way."""
 
 Array = NDArray[Any]
+
+Arrays = tuple[ArrayLike, ArrayLike]
+"""Inputs and targets in memory."""
 
 
 @dataclass(frozen=True)
@@ -136,18 +142,49 @@ def open_arrays(
 def read_array(stream: IO[bytes], size: int, name: str) -> Array:
     """Read an array in NumPy's format from a stream that declares to hold `size` bytes."""
     shape, fortran_order, dtype = read_header(stream, name)
-    if dtype.kind not in "biufU" or dtype.itemsize == 0:
-        raise InputError(f"{name}: an array of {dtype}; expected plain numbers or text")
-    needed = dtype.itemsize * math.prod(shape)
-    require_memory(needed, f"{name}, an array of shape {shape},", "use fewer rows")
-    if len(shape) not in (1, 2) or min(shape) < 1:
-        raise InputError(f"{name}: an array of shape {shape}; expected (samples, columns) above 0")
+    needed = _require_plain(shape, dtype, name)
     values = read_limited(stream, name) if needed == size - stream.tell() else b""
     if len(values) != needed:
         raise InputError(f"{name} is broken: its shape {shape} does not fit its length")
     array: Array = np.ndarray(shape, dtype, values, order="F" if fortran_order else "C")
     if dtype.kind == "U" and not _is_text(values, dtype):
         raise InputError(f"{name} is broken: its text has characters that there are not")
+    return array
+
+
+def _require_plain(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> int:
+    """Refuse an array that is no table of numbers or text; return the bytes of its values."""
+    if dtype.kind not in "biufU" or dtype.itemsize == 0:
+        raise InputError(f"{name}: an array of {dtype}; expected plain numbers or text")
+    needed = dtype.itemsize * math.prod(shape)
+    require_memory(needed, f"{name}, an array of shape {shape},", "use fewer rows")
+    if len(shape) not in (1, 2) or min(shape) < 1:
+        raise InputError(f"{name}: an array of shape {shape}; expected (samples, columns) above 0")
+    return needed
+
+
+def table_of(inputs: ArrayLike, targets: ArrayLike) -> ArrayTable:
+    """Return the table of two arrays, as if they were X and y of an archive.
+
+    >>> table_of([[0, 1], [1, 1]], ["a", "b"]).names
+    ('column_1', 'column_2', 'y')
+    """
+    arrays = {name: _plain_array(given, name) for name, given in (("X", inputs), ("y", targets))}
+    return _side_by_side(arrays, "X", IN_MEMORY)
+
+
+def _plain_array(given: ArrayLike, name: str) -> Array:
+    """Return what a program gives as an array of numbers or text."""
+    try:
+        array = np.asarray(given)
+        if array.dtype == np.object_:
+            array = np.asarray(array.tolist())
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"{IN_MEMORY}: {name} is no array, but of type {type(given).__name__}; expected plain "
+            "numbers or text, as many in each row"
+        ) from None
+    _require_plain(array.shape, array.dtype, f"{IN_MEMORY}: {name}")
     return array
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import PurePath
 from typing import BinaryIO, Protocol, cast
 
+from workbench.core.places import whereabouts
 from workbench.errors import InputError, TooLargeError
 
 LIMIT = 2**30
@@ -99,7 +100,9 @@ def open_stream(source: str, progress: ReportProgress | None = None) -> Iterator
             packed = source.lower().endswith(".gz")
             yield gzip.GzipFile(fileobj=cast(BinaryIO, watched)) if packed else watched
     except FileNotFoundError:
-        raise InputError(f"no such file: {name!r}; expected {FORMATS}") from None
+        raise InputError(
+            f"no such file: {name!r}{whereabouts(source)}; expected {FORMATS}"
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise InputError(f"{name} is broken: not a complete gzip file; pack it again") from None
     except OSError as error:

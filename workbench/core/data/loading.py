@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from workbench.core.data.arrays import open_arrays, spell
+from workbench.core.data.arrays import open_arrays, spell, table_of
 from workbench.core.data.cache import convert
 from workbench.core.data.dataset import Columns, Dataset
 from workbench.core.data.encoding import Encoding, require_rows
 from workbench.core.data.files import ReportProgress, file_size, format_ending, require_memory
-from workbench.core.data.selection import select
+from workbench.core.data.selection import Selection, select
 from workbench.core.data.stored import open_stored
 from workbench.core.data.stored_dataset import (
     AnyDataset,
@@ -77,6 +78,49 @@ def load(
         trained=like is not None,
     )
     return _read(_encoding(open_table(source, reading, like), reading, like))
+
+
+def from_arrays(
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    *,
+    missing: Missing | str = Missing.REFUSE,
+    like: Columns | None = None,
+    offered: Sequence[Missing] = (Missing.MEAN, Missing.DROP),
+) -> Dataset:
+    """Make a data set of arrays in memory, which are taken as X and y of an `.npz` file are.
+
+    Parameters
+    ----------
+    inputs : numbers (samples, features).
+    targets : numbers or classes (samples,), or numbers (samples, outputs).
+    like : as in `load`; arrays have its columns in order.
+    offered : see `Reading`.
+
+    Raises
+    ------
+    InputError
+        If an array holds something else or is of another shape; it names the first fault.
+
+    >>> flowers = from_arrays([[1, 2.5], [2, 0.5], [3, 4]], ["iris", "rose", "iris"])
+    >>> flowers.inputs.shape, flowers.outcomes, flowers.classes
+    ((3, 2), array([0, 1, 0]), ('iris', 'rose'))
+    """
+    reading = Reading(missing=missing, offered=tuple(offered), trained=like is not None)
+    table = table_of(inputs, targets)
+    if like is None:
+        return _read(_encoding(table, reading, None))
+    names = (*like.input_names, *like.target_names)
+    widths = len(table.names) - len(table.targets), len(table.targets)
+    if widths != (len(like.input_names), len(like.target_names)):
+        raise InputError(
+            f"{table.source}: X and y have {widths[0]} and {widths[1]} columns; expected "
+            f"{len(like.input_names)} and {len(like.target_names)} as in training"
+        )
+    table = replace(table, names=names, header=like.header)
+    chosen = tuple(range(widths[0])), table.targets
+    selection = Selection(*chosen, like.ignored_names, like.classes is not None, like.classes)
+    return _read(Encoding(table, reading, selection))
 
 
 def open_dataset(
