@@ -146,7 +146,7 @@ def test_errors_point_at_the_character(
         (["-e", "x' A x", "--wrt", "x", "--voice", "spoken"], ["--voice", "spoken"]),
         (
             ["2-2-1", "--voice", "kronecker", "--strategy", "diagonal"],
-            ["--voice", "kronecker", "diagonal"],
+            ["voice kronecker", "not diagonal"],
         ),
         (["-e", "x' A x", "2-2-1"], ["SOURCE"]),
         (["absent.eq"], ["absent.eq", "No such file"]),

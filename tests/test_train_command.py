@@ -83,6 +83,15 @@ def test_a_terminal_sees_one_line_of_progress(
     assert re.fullmatch(said, end)
 
 
+def test_a_terminal_sees_where_a_training_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    assert workbench("train", "2-1", XOR, "--epochs", "2", "--run", tmp_path / "run") == 0
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert workbench("train", "--resume", tmp_path / "run", "--epochs", "3") == 0
+    assert "workbench: going on after epoch 2 of 3\n" in capsys.readouterr().err
+
+
 def test_predict_prepares_as_training_did(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "line.csv").write_text("x,y\n" + "".join(f"{x},{3 * x + 1}\n" for x in range(20)))
     arguments = "1-1:identity", tmp_path / "line.csv", "--epochs", "200", "--run", tmp_path / "run"

@@ -218,7 +218,9 @@ def train(
         Path | None,
         Option(metavar="RUN", help="Go on with a run; of all else only --epochs may be given."),
     ] = None,
-    force: Annotated[bool, Option("--force", help="Replace the run that is there.")] = False,
+    force: Annotated[
+        bool, Option("--force", help="Replace the run or the event files that are there.")
+    ] = False,
     tensorboard: Annotated[
         Path | None,
         Option(metavar="DIRECTORY", help="Write event files for TensorBoard there."),
@@ -252,9 +254,13 @@ def train(
             raise InputError(
                 f"--resume {resume} goes on in its own directory; leave out --run and --force"
             )
-        if resume is None and run is None and (force or checkpoint_every):
-            option = "--force" if force else "--checkpoint-every"
-            raise InputError(f"{option} is of a run that is kept; add --run DIRECTORY")
+        if resume is None and run is None:
+            if checkpoint_every:
+                raise InputError("--checkpoint-every is of a run that is kept; add --run DIRECTORY")
+            if force and tensorboard is None:
+                raise InputError(
+                    "--force replaces what is kept; add --run or --tensorboard DIRECTORY"
+                )
         opened, writer = (
             _begun(given, run, force=force, plan=plan)
             if resume is None
@@ -272,7 +278,7 @@ def train(
             events = EventFile(tensorboard, opened.training.progress.epoch + 1)
             stack.enter_context(events)
         if resume is not None:
-            print(f"workbench: {_going_on(opened)}", file=sys.stderr)
+            _tell_where(opened)
         try:
             Session(opened, writer, interval, events).run()
         except Stopped as stopped:
@@ -333,13 +339,17 @@ def _resumed(run: Path, given: dict[str, Any], *, plan: bool) -> tuple[Opened, R
     return (preview_resumed(run, **wanted), None) if plan else resume_experiment(run, **wanted)
 
 
-def _going_on(opened: Opened) -> str:
-    """Where a training goes on."""
+def _tell_where(opened: Opened) -> None:
+    """Tell a terminal where a training goes on, and everyone if there is no more to do."""
     training = opened.training
-    done, whole = training.progress.epoch, training.settings.epochs
+    where = f"{training.progress.epoch} of {training.settings.epochs}"
     if training.is_finished:
-        return f"the run is finished, after {done} of {whole} epochs; give --epochs for more"
-    return f"going on after epoch {done} of {whole}"
+        told = f"the run is finished, after {where} epochs; give --epochs for more"
+    elif sys.stderr.isatty():
+        told = f"going on after epoch {where}"
+    else:
+        return
+    print(f"workbench: {told}", file=sys.stderr)
 
 
 def _print_plan(opened: Opened) -> None:
